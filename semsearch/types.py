@@ -1,0 +1,85 @@
+"""The nouns that every part shares: standard questions, hits and array aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Embeddings: TypeAlias = NDArray[np.float32]
+"""(n, d) float32, as the pooling gave them."""
+
+Vectors: TypeAlias = NDArray[np.float32]
+"""(n, d) float32, unit length: what is indexed."""
+
+Ids: TypeAlias = NDArray[np.int64]
+Scores: TypeAlias = NDArray[np.float32]
+
+Fields: TypeAlias = Mapping[str, Any]
+"""The owner's other columns; values are JSON scalars (str, int, float, bool, None)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandardQuestion:
+    """Canonical wording with an answer, and the other ways to ask it.
+
+    `phrasings` holds the other wordings only; the question itself is always the first phrasing.
+    """
+
+    key: str
+    question: str
+    answer: str = ""
+    phrasings: tuple[str, ...] = ()
+    fields: Fields = field(default_factory=dict)
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Every distinct phrasing, the question first."""
+        return tuple(dict.fromkeys((self.question, *self.phrasings)))
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A standard question that was found; `score` is a cosine, higher is better."""
+
+    rank: int
+    key: str
+    question: str
+    answer: str
+    score: float
+    phrasing: str
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What one query found, best first; `answered` says whether any hit passed `min_score`."""
+
+    query: str
+    hits: tuple[Hit, ...]
+
+    @property
+    def answered(self) -> bool:
+        return bool(self.hits)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The stable JSON form: query, answered, hits."""
+        return {
+            "query": self.query,
+            "answered": self.answered,
+            "hits": [
+                {
+                    "rank": hit.rank,
+                    "key": hit.key,
+                    "question": hit.question,
+                    "answer": hit.answer,
+                    "score": hit.score,
+                    "phrasing": hit.phrasing,
+                    "fields": dict(hit.fields),
+                }
+                for hit in self.hits
+            ],
+        }
