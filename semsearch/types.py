@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,10 @@ Vectors: TypeAlias = NDArray[np.float32]
 
 Ids: TypeAlias = NDArray[np.int64]
 Scores: TypeAlias = NDArray[np.float32]
+
+RuntimeName: TypeAlias = Literal["auto", "onnx", "torch"]
+Device: TypeAlias = Literal["cpu", "cuda", "auto"]
+Pooling: TypeAlias = Literal["cls", "mean", "max"]
 
 Fields: TypeAlias = Mapping[str, Any]
 """The owner's other columns; values are JSON scalars (str, int, float, bool, None)."""

@@ -1,0 +1,120 @@
+"""The command that answers: query."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import click
+
+from semsearch.cli import options, output
+from semsearch.ranking import Score
+from semsearch.types import Device, RuntimeName
+
+_QUERIES_AT_ONCE = 2048
+
+
+@click.command()
+@click.argument("index_dir", metavar="INDEX", type=options.INDEX)
+@click.argument("texts", metavar="[TEXT]...", nargs=-1)
+@click.option("-k", type=click.IntRange(min=1), default=3, show_default=True, help="Hits a query.")
+@click.option("--min-score", type=float, help="Leave out hits with a lower cosine.")
+@click.option("--file", "file", metavar="FILE", help="Queries: a line each, or a table's column.")
+@click.option("--column", help="Column of the queries in --file.")
+@click.option(
+    "--score", type=click.Choice(["best", "top3"]), help="Score in another way than the index says."
+)
+@click.option("--encoder", help="Encoder in place of the index's own; it must be the same.")
+@options.encoder_options
+@options.json_option
+def query(
+    index_dir: Path,
+    texts: tuple[str, ...],
+    k: int,
+    min_score: float | None,
+    file: str | None,
+    column: str | None,
+    score: Score | None,
+    encoder: str | None,
+    runtime: RuntimeName,
+    device: Device,
+    as_json: bool,
+) -> None:
+    """Print the K standard questions closest to each TEXT.
+
+    Without TEXT, queries come from --file or standard input, a line each; on a terminal, from a
+    prompt. --json prints one line per query. Exit code 1 when a single query has no hit left.
+
+    \b
+    Examples:
+      semsearch query index/faq "where is my parcel"
+      semsearch query index/faq --file queries.txt --json
+    """
+    from semsearch.index import Index
+
+    if texts and file:
+        raise click.UsageError("Give either TEXT or --file, not both.")
+    with Index.open(index_dir, encoder=encoder, runtime=runtime, device=device) as index:
+
+        def answer(batch: Sequence[str], *, show_query: bool) -> bool:
+            results = index.search(batch, k, min_score=min_score, score=score)
+            for number, result in enumerate(results):
+                if as_json:
+                    output.echo_json(result.to_dict())
+                    continue
+                if number:
+                    click.echo()
+                output.echo_result(result, show_query=show_query)
+            return all(result.answered for result in results)
+
+        if not texts and not file and sys.stdin.isatty():
+            for line in _prompt():
+                answer([line], show_query=False)
+            return
+        queries = list(texts) or _from_file(file or "-", column)
+        answered = True
+        for start in range(0, len(queries), _QUERIES_AT_ONCE):
+            batch = queries[start : start + _QUERIES_AT_ONCE]
+            answered = answer(batch, show_query=len(queries) > 1)
+    if len(queries) == 1 and not answered:
+        click.get_current_context().exit(1)
+
+
+def _from_file(file: str, column: str | None) -> list[str]:
+    from semsearch.tables import read_texts
+
+    return read_texts(file, column=column)
+
+
+def _prompt() -> Iterator[str]:
+    """Lines typed at a prompt, with history where the terminal can."""
+    try:
+        import readline
+    except ImportError:
+        yield from _lines()
+        return
+    from semsearch.encoder.cache import cache_dir
+
+    history = cache_dir() / "history"
+    with suppress(OSError):
+        readline.read_history_file(history)
+    readline.set_history_length(1000)
+    try:
+        yield from _lines()
+    finally:
+        with suppress(OSError):
+            history.parent.mkdir(parents=True, exist_ok=True)
+            readline.write_history_file(history)
+
+
+def _lines() -> Iterator[str]:
+    while True:
+        try:
+            line = input("? ").strip()
+        except (EOFError, KeyboardInterrupt):
+            click.echo()
+            return
+        if line:
+            yield line

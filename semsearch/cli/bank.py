@@ -1,0 +1,188 @@
+"""Commands that change a bank: build, add, remove, export."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from semsearch.cli import options, output
+from semsearch.errors import ConfirmationError
+from semsearch.types import Device, RuntimeName
+
+
+@click.command()
+@click.argument("table", metavar="TABLE")
+@click.argument("index_dir", metavar="[INDEX]", type=options.INDEX, required=False)
+@options.table_options
+@click.option("--encoder", help="Name, directory or hub id; the default is minilm.")
+@click.option("--pooling", type=click.Choice(["cls", "mean", "max"]), help="Other pooling.")
+@click.option("--max-length", type=click.IntRange(min=3), help="Tokens read of a text.")
+@click.option(
+    "--whiten", type=click.IntRange(min=1), metavar="DIM", help="Whiten vectors to DIM dimensions."
+)
+@click.option(
+    "--whiten-on", metavar="FILE", help="Texts to fit the whitening on; default: the phrasings."
+)
+@click.option(
+    "--score",
+    type=click.Choice(["best", "top3"]),
+    help="Score a standard question by its best phrasing or the mean of its three best.",
+)
+@click.option("--rebuild", is_flag=True, help="Encode everything again, as the options say.")
+@click.option("--yes", is_flag=True, help="Let more than half of the bank be removed.")
+@options.wait_option
+@options.encoder_options
+@options.json_option
+def build(
+    table: str,
+    index_dir: Path | None,
+    yes: bool,
+    as_json: bool,
+    whiten_on: str | None,
+    **values: Any,
+) -> None:
+    """Make an index of TABLE, or bring an existing one in line with it.
+
+    TABLE is CSV, TSV, JSON Lines, Parquet, Excel (.xlsx), an SQLite table (bank.db::faq), or -
+    for CSV on standard input. INDEX is index/<name of the table> unless given.
+
+    \b
+    Examples:
+      semsearch build faq.csv
+      semsearch build faq.xlsx index/faq --question 标准问 --answer 答案
+      semsearch build bank.db::faq index/faq --whiten 256
+    """
+    from semsearch.index import Index
+    from semsearch.tables import read_bank, read_texts
+
+    directory = index_dir or _default_index(table)
+    bank = read_bank(table, **options.table_arguments(values))
+    texts = read_texts(whiten_on) if whiten_on else None
+
+    def run(allow_removal: bool) -> Index:
+        with output.ProgressBar("encoding") as progress:
+            return Index.build(
+                bank,
+                directory,
+                whiten_on=texts,
+                allow_removal=allow_removal,
+                progress=progress,
+                **values,
+            )
+
+    try:
+        index = run(yes)
+    except ConfirmationError as error:
+        if as_json or not sys.stdin.isatty():
+            raise
+        click.confirm(f"{str(error).split('.')[0]}. Go on?", abort=True, err=True)
+        index = run(True)
+    with index:
+        info = index.info()
+    output.echo_warnings(index.report.warnings)
+    if bank.problems:
+        click.echo(f"skipped {len(bank.problems)} bad rows:", err=True)
+        for problem in bank.problems:
+            click.echo(f"  {problem}", err=True)
+    if as_json:
+        output.echo_json(
+            {
+                "index": str(directory),
+                "source": bank.table.describe(),
+                "skipped": len(bank.problems),
+                **info,
+                **output.report_dict(index.report),
+            }
+        )
+        return
+    click.echo(
+        f"{directory}: {info['questions']} standard questions, {info['phrasings']} phrasings "
+        f"({bank.table.describe()})"
+    )
+    click.echo(output.report_line(index.report))
+
+
+@click.command()
+@click.argument("index_dir", metavar="INDEX", type=options.INDEX)
+@click.argument("table", metavar="TABLE")
+@options.table_options
+@options.wait_option
+@options.encoder_options
+@options.json_option
+def add(
+    index_dir: Path, table: str, as_json: bool, runtime: RuntimeName, device: Device, **values: Any
+) -> None:
+    """Add the rows of TABLE to INDEX, changing those whose key is there.
+
+    Nothing is removed; to make an index say exactly what a table says, use build.
+
+    \b
+    Example:
+      semsearch add index/faq new-questions.csv
+    """
+    from semsearch.index import Index
+    from semsearch.tables import read_bank
+
+    bank = read_bank(table, **options.table_arguments(values))
+    with (
+        Index.open(index_dir, runtime=runtime, device=device) as index,
+        output.ProgressBar("encoding") as progress,
+    ):
+        report = index.add(bank, progress=progress, **values)
+    output.echo_warnings(report.warnings)
+    if as_json:
+        output.echo_json(output.report_dict(report))
+    else:
+        click.echo(output.report_line(report))
+
+
+@click.command()
+@click.argument("index_dir", metavar="INDEX", type=options.INDEX)
+@click.argument("keys", metavar="KEY...", nargs=-1, required=True)
+@options.wait_option
+@options.json_option
+def remove(index_dir: Path, keys: tuple[str, ...], wait_seconds: float, as_json: bool) -> None:
+    """Remove standard questions from INDEX by their keys.
+
+    \b
+    Example:
+      semsearch remove index/faq refund-status K017
+    """
+    from semsearch.index import Index
+
+    with Index.open(index_dir) as index:
+        report = index.remove(keys, wait_seconds=wait_seconds)
+    if as_json:
+        output.echo_json(output.report_dict(report))
+    else:
+        click.echo(output.report_line(report))
+
+
+@click.command()
+@click.argument("index_dir", metavar="INDEX", type=options.INDEX)
+@click.argument("file", metavar="FILE", type=options.FILE)
+def export(index_dir: Path, file: Path) -> None:
+    """Write the bank of INDEX to a table that build reads back.
+
+    The suffix of FILE says the format: .csv, .tsv, .jsonl, .parquet or .xlsx.
+
+    \b
+    Example:
+      semsearch export index/faq faq.csv
+    """
+    from semsearch.index import Index
+    from semsearch.tables import write_bank
+
+    with Index.open(index_dir) as index:
+        n = write_bank(file, index.questions())
+    click.echo(f"{file}: {n} standard questions")
+
+
+def _default_index(table: str) -> Path:
+    if table == "-":
+        raise click.UsageError("Standard input has no name: say which INDEX to make.")
+    path, _, name = table.partition("::")
+    return Path("index") / (name or Path(path).stem)

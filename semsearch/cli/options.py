@@ -1,0 +1,75 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+INDEX = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path)
+
+
+def _all(*options: Callable[[F], F]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+table_options = _all(
+    click.option("--question", metavar="COLUMN", help="Column of the standard question."),
+    click.option("--answer", metavar="COLUMN", help="Column of the answer."),
+    click.option("--key", metavar="COLUMN", help="Column of the key; without one it is derived."),
+    click.option(
+        "--phrasing",
+        metavar="COLUMN",
+        multiple=True,
+        help="Column of other wordings; may be given several times.",
+    ),
+    click.option(
+        "--phrasings", type=str, metavar="FILE", help="A second table: key, text of a phrasing."
+    ),
+    click.option("--encoding", help="Encoding of the table, when the detected one is wrong."),
+    click.option("--skip-bad", is_flag=True, help="Leave out bad rows and say how many."),
+)
+
+encoder_options = _all(
+    click.option(
+        "--runtime",
+        type=click.Choice(["auto", "onnx", "torch"]),
+        default="auto",
+        show_default=True,
+        help="What the encoder runs on.",
+    ),
+    click.option(
+        "--device",
+        type=click.Choice(["cpu", "cuda", "auto"]),
+        default="cpu",
+        show_default=True,
+        help="Where the encoder runs.",
+    ),
+)
+
+wait_option = click.option(
+    "--wait",
+    "wait_seconds",
+    type=float,
+    default=0.0,
+    metavar="SECONDS",
+    help="Wait for another writer to finish; -1 waits for ever.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def table_arguments(values: dict[str, Any]) -> dict[str, Any]:
+    """Take the values of `table_options` out of a command's arguments."""
+    names = ("question", "answer", "key", "phrasing", "phrasings", "encoding", "skip_bad")
+    return {name: values.pop(name) for name in names}

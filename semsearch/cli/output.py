@@ -1,0 +1,103 @@
+"""What people read: results on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from time import monotonic
+from typing import Any
+
+import click
+
+from semsearch.sync import SyncReport, SyncWarning
+from semsearch.types import Result
+
+
+def echo_json(value: Any) -> None:
+    """One JSON document on one line."""
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def echo_warnings(warnings: Sequence[SyncWarning]) -> None:
+    """Warnings with their examples."""
+    for warning in warnings:
+        click.echo(click.style("warning: ", fg="yellow") + warning.message, err=True)
+        for example in warning.examples:
+            click.echo(f"  e.g. {example}", err=True)
+
+
+def report_line(report: SyncReport) -> str:
+    """The summary of a change."""
+    return (
+        f"{report.added} added, {report.changed} changed, {report.removed} removed, "
+        f"{report.unchanged} unchanged in {report.seconds:.1f} s"
+    )
+
+
+def report_dict(report: SyncReport) -> dict[str, Any]:
+    """The summary of a change as JSON-ready values."""
+    return asdict(report)
+
+
+def echo_result(result: Result, *, show_query: bool) -> None:
+    """One query's hits for a person."""
+    if show_query:
+        click.secho(f"> {result.query}", bold=True)
+    if not result.answered:
+        click.echo("no answer")
+    for hit in result.hits:
+        click.echo(f"{hit.rank}. {hit.score:.3f}  {click.style(hit.question, bold=True)}")
+        if hit.answer:
+            click.echo(_indent(hit.answer))
+        if hit.phrasing != hit.question:
+            click.secho(_indent(f"matched: {hit.phrasing}"), dim=True)
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"          {line}" for line in text.splitlines())
+
+
+class ProgressBar:
+    """A bar with rate and ETA on stderr, only on a terminal; call it with (done, total)."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._stream = sys.stderr
+        self._bar: Any = None
+        self._started, self._first = 0.0, 0
+
+    def __call__(self, done: int, total: int) -> None:
+        if not total or not self._stream.isatty():
+            return
+        if self._bar is None:
+            self._bar = click.progressbar(
+                length=total,
+                label=self._label,
+                file=self._stream,
+                item_show_func=lambda rate: rate,
+            )
+            self._bar.__enter__()
+            self._started, self._first = monotonic(), done
+        rate = (done - self._first) / max(monotonic() - self._started, 1e-6)
+        self._bar.update(done - self._bar.pos, f"{rate:,.0f} texts/s")
+
+    def __enter__(self) -> ProgressBar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+
+
+def counted(update: Callable[[int, int], None], total: int) -> Callable[[int], None]:
+    """A progress callback that is told how many texts were just finished."""
+    done = 0
+
+    def finished(n: int) -> None:
+        nonlocal done
+        done += n
+        update(done, total)
+
+    return finished

@@ -1,0 +1,86 @@
+"""Commands that look after an index: info, verify, compact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from semsearch.cli import options, output
+
+
+@click.command()
+@click.argument("index_dir", metavar="INDEX", type=options.INDEX)
+@options.json_option
+def info(index_dir: Path, as_json: bool) -> None:
+    """Say what INDEX is and holds.
+
+    \b
+    Example:
+      semsearch info index/faq
+    """
+    from semsearch.index import Index
+
+    with Index.open(index_dir) as index:
+        facts = index.info()
+    if as_json:
+        output.echo_json(facts)
+        return
+    facts["fingerprint"] = facts["fingerprint"]["weights"][:12]
+    width = max(map(len, facts))
+    for name, value in facts.items():
+        click.echo(f"{name:<{width}}  {value}")
+
+
+@click.command()
+@click.argument("index_dir", metavar="INDEX", type=options.INDEX)
+@options.json_option
+def verify(index_dir: Path, as_json: bool) -> None:
+    """Check every row, checksum and vector of INDEX; exit code 1 if anything is wrong.
+
+    \b
+    Example:
+      semsearch verify index/faq
+    """
+    from semsearch.index import Index
+
+    with Index.open(index_dir) as index:
+        report = index.verify()
+    if as_json:
+        output.echo_json(
+            {
+                "ok": report.ok,
+                "questions": report.questions,
+                "phrasings": report.phrasings,
+                "problems": list(report.problems),
+            }
+        )
+    else:
+        for problem in report.problems:
+            click.echo(problem)
+        if report.ok:
+            click.echo(
+                f"{index_dir}: {report.questions} standard questions and {report.phrasings} "
+                "phrasings are as they were written"
+            )
+    if not report.ok:
+        click.get_current_context().exit(1)
+
+
+@click.command()
+@click.argument("index_dir", metavar="INDEX", type=options.INDEX)
+@options.wait_option
+def compact(index_dir: Path, wait_seconds: float) -> None:
+    """Write a new snapshot of INDEX and free the space of removed rows.
+
+    \b
+    Example:
+      semsearch compact index/faq
+    """
+    from semsearch.index import Index
+
+    with Index.open(index_dir) as index:
+        before = index.info()["size_bytes"]
+        index.compact(wait_seconds=wait_seconds)
+        after = index.info()["size_bytes"]
+    click.echo(f"{index_dir}: {before / 2**20:.1f} MiB before, {after / 2**20:.1f} MiB now")

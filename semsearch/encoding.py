@@ -1,0 +1,77 @@
+"""Encode texts so that an interrupt loses nothing, and say which of them read badly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from semsearch.encoder import Encoder
+from semsearch.pending import Pending
+from semsearch.sync import EXAMPLES, SyncWarning, shorten
+from semsearch.types import Embeddings, Ids, Vectors
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with (texts encoded so far, texts to encode)."""
+
+Batches: TypeAlias = Callable[[Sequence[str]], Iterable[tuple[Ids, Embeddings]]]
+
+UNKNOWN_SHARE = 0.2
+
+
+def encode(
+    pending: Pending, texts: Sequence[str], batches: Batches, progress: Progress | None
+) -> dict[str, Vectors]:
+    """Vectors (dim,) of distinct texts.
+
+    Every batch goes to `pending` as it comes, and what an interrupted run left there is not
+    encoded again.
+    """
+    vectors = {text: known for text in texts if (known := pending.get(text)) is not None}
+    todo = [text for text in texts if text not in vectors]
+    if progress:
+        progress(len(vectors), len(texts))
+    for rows, found in batches(todo):
+        done = [todo[row] for row in rows]
+        pending.put(done, found)
+        vectors.update(zip(done, found, strict=True))
+        if progress:
+            progress(len(vectors), len(texts))
+    return vectors
+
+
+def text_warnings(encoder: Encoder, texts: Sequence[str]) -> list[SyncWarning]:
+    """What an encoder reads only in part, or not at all."""
+    if not texts:
+        return []
+    stats = encoder.measure(texts)
+    found = []
+    long = np.flatnonzero(stats.n_tokens > encoder.max_length)
+    if len(long):
+        found.append(
+            SyncWarning(
+                "too_long",
+                f"{len(long)} of {len(texts)} texts are longer than the {encoder.max_length} "
+                f"tokens that {encoder.source} reads; the rest of them is not searched.",
+                len(long),
+                _examples(texts, long),
+            )
+        )
+    unknown = np.flatnonzero(stats.unknown_share > UNKNOWN_SHARE)
+    if len(unknown):
+        found.append(
+            SyncWarning(
+                "unknown_tokens",
+                f"{len(unknown)} of {len(texts)} texts have more than a fifth of their tokens "
+                f"unknown to {encoder.source}, so it cannot tell them apart well. Take an encoder "
+                "of their language: --encoder.",
+                len(unknown),
+                _examples(texts, unknown),
+            )
+        )
+    return found
+
+
+def _examples(texts: Sequence[str], rows: Ids) -> tuple[str, ...]:
+    return tuple(shorten(texts[row]) for row in rows[:EXAMPLES])

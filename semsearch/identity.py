@@ -1,0 +1,62 @@
+"""Whether an encoder is the one that an index was built with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from semsearch.encoder import Encoder, Fingerprint
+from semsearch.errors import EncoderMismatchError
+from semsearch.store import EncoderRecord, PhrasingRow
+from semsearch.store.rows import load_vectors
+
+# The same float weights in another precision or runtime stay above this; other weights do not.
+CANARY_COSINE = 0.999
+CANARY_TEXTS = 8
+
+
+def check(
+    directory: Path,
+    kept: EncoderRecord,
+    encoder: Encoder,
+    canaries: Callable[[int], Sequence[PhrasingRow]],
+) -> None:
+    """Make sure that `encoder` gives the vectors that the index holds.
+
+    Args:
+        canaries: gives some stored phrasings. They are encoded again where the weights are the
+            same but the runtime or the precision is not.
+
+    Raises:
+        EncoderMismatchError: it is another encoder; the message names both.
+    """
+    built_with = Fingerprint.from_dict(kept.fingerprint)
+    given = encoder.fingerprint
+    if given == built_with and (encoder.runtime, encoder.precision) == (
+        kept.runtime,
+        kept.precision,
+    ):
+        return
+    if given == built_with or given.same_but_precision(built_with):
+        cosine = _canary_cosine(encoder, canaries(CANARY_TEXTS))
+        if cosine >= CANARY_COSINE:
+            return
+        why = f"stored texts encoded again have a cosine of {cosine:.4f} only"
+    else:
+        why = f"they differ in {', '.join(given.differs_in(built_with))}"
+    raise EncoderMismatchError(
+        f"{directory} was built with encoder {kept.name} ({built_with.digest[:8]}), not with "
+        f"{encoder.source} ({given.digest[:8]}): {why}. Open it with {kept.name}, or encode the "
+        f"bank again: semsearch build TABLE {directory} --encoder {encoder.source} --rebuild"
+    )
+
+
+def _canary_cosine(encoder: Encoder, rows: Sequence[PhrasingRow]) -> float:
+    """Lowest cosine between stored vectors and the same texts encoded now."""
+    vectors = encoder.encode([row.text for row in rows])
+    if not rows or vectors.shape[1] * 4 != len(rows[0].vector):
+        return 1.0 if not rows else -1.0
+    stored = load_vectors([row.vector for row in rows], vectors.shape[1])
+    return float(np.sum(vectors * stored, axis=1).min())

@@ -1,0 +1,339 @@
+"""Index: a bank of standard questions that can be searched, synced and checked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from semsearch import identity
+from semsearch.encoder import Encoder
+from semsearch.encoding import Progress
+from semsearch.ranking import SCORES, Ranked, Score, rank
+from semsearch.recipe import Recipe, made_by
+from semsearch.store import BankReader, Meta
+from semsearch.store.connection import DATABASE
+from semsearch.store.rows import split_label
+from semsearch.sync import SyncReport
+from semsearch.tables import Bank, read_bank
+from semsearch.types import Device, Hit, Pooling, Result, RuntimeName, StandardQuestion
+from semsearch.verification import VerifyReport, verify
+from semsearch.view import View
+from semsearch.writing import writing
+
+
+class Index:
+    """A searchable bank in a directory. Open it with `Index.open`, make it with `Index.build`.
+
+    One process may write at a time; any number may read meanwhile, and each search sees one
+    committed state. Close it, or use it in a `with` statement.
+    """
+
+    report: SyncReport
+    """What the last change through this object did."""
+
+    def __init__(
+        self, path: str | Path, *, runtime: RuntimeName = "auto", device: Device = "cpu"
+    ) -> None:
+        """See `open`."""
+        self.path = Path(path)
+        self.report = SyncReport()
+        self._recipe = Recipe(runtime=runtime, device=device)
+        self._reader = BankReader(self.path)
+        self._encoder: Encoder | None = None
+        self._view: View | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        encoder: str | Path | Encoder | None = None,
+        runtime: RuntimeName = "auto",
+        device: Device = "cpu",
+    ) -> Index:
+        """Open an index.
+
+        Args:
+            encoder: in place of the one that the index names; it must be the same one, or the
+                same weights in another precision.
+            runtime: "onnx", "torch", or "auto" for whichever suits the device.
+            device: where queries are encoded: "cpu", "cuda" or "auto".
+
+        Raises:
+            IndexNotFoundError: there is no finished index at `path`.
+            CorruptIndexError: it is damaged.
+            EncoderMismatchError: `encoder` is not the one that the index was built with.
+        """
+        index = cls(path, runtime=runtime, device=device)
+        try:
+            with index._reader.reading() as meta:
+                if encoder is not None:
+                    given = replace(index._recipe, encoder=encoder).load()
+                    identity.check(index.path, meta.encoder, given, index._reader.first_phrasings)
+                    index._encoder = given
+        except BaseException:
+            index.close()
+            raise
+        return index
+
+    @classmethod
+    def build(
+        cls,
+        source: Any,
+        path: str | Path,
+        *,
+        encoder: str | Path | Encoder | None = None,
+        pooling: Pooling | None = None,
+        max_length: int | None = None,
+        whiten: int | None = None,
+        whiten_on: Sequence[str] | None = None,
+        score: Score | None = None,
+        rebuild: bool = False,
+        allow_removal: bool = False,
+        wait_seconds: float = 0.0,
+        progress: Progress | None = None,
+        runtime: RuntimeName = "auto",
+        device: Device = "cpu",
+        trust_remote_code: bool = False,
+        **table: Any,
+    ) -> Index:
+        """Make an index of a table, or bring an existing one in line with it.
+
+        Args:
+            source: whatever `read_bank` takes (a path, rows as dicts, a pandas or polars frame),
+                a Bank, or standard questions.
+            encoder: name, directory or hub id; the default is the index's own, then `minilm`.
+            pooling: "cls", "mean" or "max" in place of the encoder's own.
+            max_length: tokens read of a text, in place of the encoder's own.
+            whiten: dimensions to whiten to (Su et al. 2021).
+            whiten_on: texts to fit the whitening on, in place of the bank's phrasings.
+            score: "best" or "top3": how a standard question is scored by its phrasings.
+            rebuild: encode everything again, with another encoder if one is named.
+            allow_removal: let a sync remove more than half of the bank.
+            wait_seconds: how long to wait for another writer; negative waits for ever.
+            progress: called with (texts encoded so far, texts to encode).
+            **table: column roles and the rest of what `read_bank` takes.
+
+        Returns:
+            The open index; its `report` says what was done.
+
+        Raises:
+            DataError: the table cannot be used; nothing was written.
+            EncoderMismatchError: the index was built with another encoder, and not `rebuild`.
+            ConfirmationError: more than half of the bank would go, and not `allow_removal`.
+            IndexBusyError: another process is writing.
+            StorageError: the disk is full or read-only; what was committed before stands.
+        """
+        bank = _bank(source, table)
+        recipe = Recipe(
+            encoder=encoder,
+            pooling=pooling,
+            max_length=max_length,
+            whiten=whiten,
+            whiten_on=whiten_on,
+            runtime=runtime,
+            device=device,
+            trust_remote_code=trust_remote_code,
+        )
+        directory = Path(path)
+        if not (directory / DATABASE).exists():
+            # An encoder that cannot be had is found out before anything is made.
+            recipe = replace(recipe, encoder=recipe.load())
+        with writing(directory, wait_seconds=wait_seconds, progress=progress) as change:
+            report = change.build(
+                bank, recipe, score=score, rebuild=rebuild, allow_removal=allow_removal
+            )
+        index = cls(directory, runtime=runtime, device=device)
+        index.report = report
+        return index
+
+    def sync(
+        self,
+        source: Any,
+        *,
+        allow_removal: bool = False,
+        wait_seconds: float = 0.0,
+        progress: Progress | None = None,
+        **table: Any,
+    ) -> SyncReport:
+        """Bring the index in line with a table: add, change and remove. Arguments as in `build`."""
+        bank = _bank(source, table)
+        with writing(self.path, wait_seconds=wait_seconds, progress=progress) as change:
+            self.report = change.sync(bank, self._recipe, allow_removal=allow_removal)
+        return self.report
+
+    def add(
+        self,
+        source: Any,
+        *,
+        wait_seconds: float = 0.0,
+        progress: Progress | None = None,
+        **table: Any,
+    ) -> SyncReport:
+        """Add the rows of a table, or change those whose key is there; remove nothing."""
+        bank = _bank(source, table)
+        with writing(self.path, wait_seconds=wait_seconds, progress=progress) as change:
+            self.report = change.sync(bank, self._recipe, remove_missing=False)
+        return self.report
+
+    def remove(self, keys: Sequence[str], *, wait_seconds: float = 0.0) -> SyncReport:
+        """Remove standard questions by key.
+
+        Raises:
+            DataError: a key is not in the index; nothing was removed.
+        """
+        with writing(self.path, wait_seconds=wait_seconds) as change:
+            self.report = change.remove(keys, self._recipe)
+        return self.report
+
+    def compact(self, *, wait_seconds: float = 0.0) -> None:
+        """Write a new FAISS snapshot and give free space back; answers stay the same."""
+        with writing(self.path, wait_seconds=wait_seconds) as change:
+            change.compact()
+
+    def search(
+        self,
+        texts: str | Sequence[str],
+        k: int = 5,
+        *,
+        min_score: float | None = None,
+        score: Score | None = None,
+    ) -> list[Result]:
+        """The k best standard questions for each text.
+
+        Args:
+            texts: one query or many.
+            k: hits per query, at least 1.
+            min_score: leave out hits with a lower cosine.
+            score: "best" or "top3", in place of the index's own.
+
+        Returns:
+            One result per text, in their order.
+
+        Raises:
+            ValueError: k or score is out of range.
+            EncoderError: the index's encoder cannot be loaded, or is not the one it was.
+            CorruptIndexError: a file is damaged in a way that the answer could depend on.
+        """
+        if k < 1:
+            raise ValueError(f"k must be at least 1, not {k}")
+        if score is not None and score not in SCORES:
+            raise ValueError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
+        queries = [texts] if isinstance(texts, str) else list(texts)
+        vectors = self.encoder.encode(queries, kind="query")
+        with self._reader.reading() as meta:
+            self._check_still_same(meta)
+            view = self._view = View.load(self.path, self._reader, meta, self._view)
+            by_top3 = (score or meta.score) == "top3"
+            ranked = rank(view.search, vectors, k, len(view), view.counts if by_top3 else None)
+            hits = self._hits(ranked, min_score)
+        return [Result(query, found) for query, found in zip(queries, hits, strict=True)]
+
+    def _check_still_same(self, meta: Meta) -> None:
+        """Another process may have built the index again with another encoder."""
+        fingerprint = self.encoder.fingerprint.to_dict()
+        if fingerprint != meta.encoder.fingerprint:
+            identity.check(self.path, meta.encoder, self.encoder, self._reader.first_phrasings)
+
+    def _hits(self, ranked: Sequence[Ranked], min_score: float | None) -> list[tuple[Hit, ...]]:
+        least = -2.0 if min_score is None else min_score
+        labels = [split_label(int(label)) for found in ranked for label in found.labels]
+        questions = self._reader.questions(question for question, _ in labels)
+        phrasings = self._reader.phrasings(phrasing for _, phrasing in labels)
+        answers = []
+        for found in ranked:
+            hits: list[Hit] = []
+            for score, label in zip(found.scores.tolist(), found.labels.tolist(), strict=True):
+                question_id, phrasing_id = split_label(label)
+                question = questions[question_id]
+                if score < least:
+                    break
+                hits.append(
+                    Hit(
+                        rank=len(hits) + 1,
+                        key=question.key,
+                        question=question.question,
+                        answer=question.answer,
+                        score=score,
+                        phrasing=phrasings[phrasing_id].text,
+                        fields=json.loads(question.fields),
+                    )
+                )
+            answers.append(tuple(hits))
+        return answers
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder of the index, loaded when it is first needed."""
+        if self._encoder is None:
+            with self._reader.reading() as meta:
+                self._encoder = made_by(
+                    self.path, meta, self._reader, self._recipe.runtime, self._recipe.device
+                )
+        return self._encoder
+
+    def questions(self) -> Iterator[StandardQuestion]:
+        """Every standard question of the bank, in the order it came."""
+        with self._reader.reading() as meta:
+            yield from self._reader.bank(meta)
+
+    def verify(self) -> VerifyReport:
+        """Check all rows, checksums and the snapshot."""
+        return verify(self.path, self._reader)
+
+    def info(self) -> dict[str, Any]:
+        """What the index is and holds, as JSON-ready values."""
+        with self._reader.reading() as meta:
+            kept = meta.encoder
+            snapshot = meta.snapshot
+        return {
+            "path": str(self.path),
+            "format": meta.format,
+            "questions": meta.questions,
+            "phrasings": meta.phrasings,
+            "encoder": kept.name,
+            "fingerprint": kept.fingerprint,
+            "runtime": kept.runtime,
+            "precision": kept.precision,
+            "dim": meta.dim,
+            "whitened": kept.unwhitened is not None,
+            "score": meta.score,
+            "generation": meta.generation,
+            "factory": snapshot.factory if snapshot else None,
+            "in_snapshot": snapshot.count - meta.tombstones if snapshot else 0,
+            "size_bytes": sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file()),
+        }
+
+    def __len__(self) -> int:
+        with self._reader.reading() as meta:
+            return meta.questions
+
+    def close(self) -> None:
+        """Close the database."""
+        self._reader.close()
+
+    def __enter__(self) -> Index:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _bank(source: Any, table: dict[str, Any]) -> Sequence[StandardQuestion]:
+    if isinstance(source, Bank):
+        return source.questions
+    if isinstance(source, Iterable) and not isinstance(source, str):
+        rows = list(source)
+        if rows and all(isinstance(row, StandardQuestion) for row in rows):
+            return rows
+        source = source if hasattr(source, "columns") else rows
+    return read_bank(source, **table).questions

@@ -1,0 +1,145 @@
+"""How the vectors of an index are made: which encoder, read how, whitened or not."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from semsearch import identity
+from semsearch.encoder import Encoder, Fingerprint
+from semsearch.errors import EncoderMismatchError
+from semsearch.store import BankReader, EncoderRecord, Meta
+from semsearch.types import Device, Pooling, RuntimeName
+from semsearch.whitening import Whitening
+
+DEFAULT_ENCODER = "minilm"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What the owner asked for; None leaves a thing as the index has it, or to the encoder."""
+
+    encoder: str | Path | Encoder | None = None
+    pooling: Pooling | None = None
+    max_length: int | None = None
+    whiten: int | None = None
+    whiten_on: Sequence[str] | None = None
+    runtime: RuntimeName = "auto"
+    device: Device = "cpu"
+    trust_remote_code: bool = False
+
+    def filled_from(self, meta: Meta) -> Recipe:
+        """The same, with what was not asked for taken from an index; for encoding it again."""
+        kept = meta.encoder
+        if self.encoder is not None:
+            return self
+        return replace(
+            self,
+            encoder=kept.name,
+            pooling=self.pooling or kept.pooling,
+            max_length=self.max_length or kept.max_length,
+            whiten=self.whiten or (meta.dim if kept.unwhitened else None),
+        )
+
+    def load(self) -> Encoder:
+        """The encoder, not yet whitened."""
+        if isinstance(self.encoder, Encoder):
+            return self.encoder
+        return Encoder.load(
+            self.encoder or DEFAULT_ENCODER,
+            runtime=self.runtime,
+            device=self.device,
+            pooling=self.pooling,
+            max_length=self.max_length,
+            trust_remote_code=self.trust_remote_code,
+        )
+
+    def record(self, encoder: Encoder) -> EncoderRecord:
+        """What an index keeps of its encoder."""
+        source = encoder.source
+        if Path(source).is_dir():  # found again when the next command runs in another directory
+            source = str(Path(source).resolve())
+        return EncoderRecord(
+            name=source,
+            source=source,
+            inside=False,
+            fingerprint=encoder.fingerprint.to_dict(),
+            runtime=encoder.runtime,
+            precision=encoder.precision,
+            pooling=self.pooling,
+            max_length=self.max_length,
+        )
+
+    def check(self, directory: Path, meta: Meta, reader: BankReader) -> None:
+        """Make sure that the index in `directory` is what is asked for.
+
+        Raises:
+            EncoderMismatchError: it is made in another way, and only --rebuild could change it.
+        """
+        kept = meta.encoder
+        whitened = f"whitened to {meta.dim}" if kept.unwhitened else "not whitened"
+        if self.whiten is not None and (not kept.unwhitened or meta.dim != self.whiten):
+            raise EncoderMismatchError(
+                f"{directory}: its vectors are {whitened}. To have them whitened to "
+                f"{self.whiten}, encode the bank again with --rebuild."
+            )
+        asked = (self.encoder, self.pooling, self.max_length)
+        if all(
+            wish is None or wish == have
+            for wish, have in zip(asked, (kept.name, kept.pooling, kept.max_length), strict=True)
+        ):
+            return
+        given = replace(self.filled_from(meta), whiten=None).load()
+        if kept.unwhitened:
+            # The kernel was fitted to the encoder as it was before, so that is what must match.
+            kept = replace(kept, fingerprint=kept.unwhitened)
+            if given.fingerprint == Fingerprint.from_dict(kept.fingerprint):
+                return
+        identity.check(directory, kept, given, reader.first_phrasings)
+
+
+def made_by(
+    directory: Path, meta: Meta, reader: BankReader, runtime: RuntimeName, device: Device
+) -> Encoder:
+    """The encoder that the index in `directory` names.
+
+    Raises:
+        EncoderError: it cannot be found or loaded.
+        EncoderMismatchError: what its name leads to is not what built the index.
+    """
+    kept = meta.encoder
+    encoder = Encoder.load(
+        directory / kept.source if kept.inside else kept.source,
+        runtime=runtime,
+        device=device,
+        pooling=kept.pooling,
+        max_length=kept.max_length,
+    )
+    identity.check(directory, kept, encoder, reader.first_phrasings)
+    return encoder
+
+
+def whitened(
+    directory: Path, base: Encoder, whitening: Whitening, record: EncoderRecord
+) -> tuple[Encoder, EncoderRecord]:
+    """Whiten `base`, and keep the whitened encoder inside the index.
+
+    Args:
+        record: of `base`.
+    """
+    encoder = base.whitened(whitening)
+    folder = f"encoder-{encoder.fingerprint.digest[:12]}"
+    # Left there by a build that did not finish; only what the meta table names is in use.
+    shutil.rmtree(directory / folder, ignore_errors=True)
+    encoder.save(directory / folder)
+    return encoder, replace(
+        record,
+        source=folder,
+        inside=True,
+        fingerprint=encoder.fingerprint.to_dict(),
+        pooling=None,  # saved as the encoder's own
+        max_length=None,
+        unwhitened=base.fingerprint.to_dict(),
+    )

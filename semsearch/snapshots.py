@@ -1,0 +1,65 @@
+"""FAISS snapshots: made from the rows, named in the meta table, cleared away when out of use."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+from semsearch.ann import Neighbours
+from semsearch.ann.neighbours import FLAT
+from semsearch.store import BankReader, BankWriter, Meta, Snapshot
+
+# Up to here, rows that the snapshot lacks are read at every start in a moment.
+_LAG = 256
+_LAG_SHARE = 0.05
+
+
+def is_due(meta: Meta) -> bool:
+    """Whether so much changed since the snapshot that a new one pays."""
+    if meta.snapshot is None:
+        return meta.phrasings > 0
+    newer = meta.phrasings - (meta.snapshot.count - meta.tombstones)
+    return newer + meta.tombstones > max(_LAG, _LAG_SHARE * meta.snapshot.count)
+
+
+def make(directory: Path, reader: BankReader, writer: BankWriter) -> Meta:
+    """Write a snapshot of every phrasing and name it in the meta table.
+
+    The caller holds the lock. Killed at any moment, the index is still right: until the meta
+    table names the new file, the old one counts.
+
+    Raises:
+        StorageError: the disk is full; the index goes on with the snapshot it had.
+        CorruptIndexError: a row is damaged.
+    """
+    with reader.reading() as meta:
+        labels, vectors = reader.newer(meta, use_snapshot=False)
+    if not len(labels):
+        written = writer.set_snapshot(replace(meta, snapshot=None))
+    else:
+        name = f"vectors-{meta.generation + 1}.faiss"
+        size_bytes, crc32 = Neighbours.build(labels, vectors, FLAT).save(directory / name)
+        snapshot = Snapshot(
+            name=name,
+            size_bytes=size_bytes,
+            crc32=crc32,
+            max_id=int((labels & 0xFFFFFFFF).max()),
+            count=len(labels),
+            factory=FLAT,
+        )
+        written = writer.set_snapshot(replace(meta, snapshot=snapshot))
+    _tidy(directory, keep=(meta, written))
+    return written
+
+
+def _tidy(directory: Path, keep: tuple[Meta, ...]) -> None:
+    """Remove files that no meta in `keep` names. The last but one stays for slow readers."""
+    named = {meta.snapshot.name for meta in keep if meta.snapshot}
+    named |= {meta.encoder.source for meta in keep if meta.encoder.inside}
+    for path in directory.glob("vectors-*"):
+        if path.name not in named:
+            path.unlink(missing_ok=True)
+    for path in directory.glob("encoder-*"):
+        if path.name not in named:
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,16 @@
+"""The truth: questions, phrasings and their vectors in SQLite. All SQL stands in this package."""
+
+from semsearch.store.bank import BankReader, PhrasingRow, QuestionRow
+from semsearch.store.meta import EncoderRecord, Meta, Snapshot
+from semsearch.store.writer import BankWriter, Change
+
+__all__ = [
+    "BankReader",
+    "BankWriter",
+    "Change",
+    "EncoderRecord",
+    "Meta",
+    "PhrasingRow",
+    "QuestionRow",
+    "Snapshot",
+]

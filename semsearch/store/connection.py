@@ -1,0 +1,90 @@
+"""Open the SQLite file of an index, and say in our own words what SQLite complains about."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from semsearch.errors import CorruptIndexError, IndexBusyError, StorageError
+
+DATABASE = "questions.db"
+
+# Readers never block on a writer in WAL mode; this covers the short moments of a checkpoint.
+BUSY_TIMEOUT_MS = 30_000
+
+_DAMAGED = (
+    "malformed",
+    "not a database",
+    "corrupt",
+    "no such table",
+    "no such column",
+    "encrypted",
+)
+_BUSY = ("locked", "busy")
+
+
+@contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Turn what sqlite3 raises into a SemsearchError that names the file and what to do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        text = str(error).lower()
+        if any(word in text for word in _BUSY):
+            raise IndexBusyError(f"{path}: another process is writing. Try again.") from error
+        if any(word in text for word in _DAMAGED) or not isinstance(
+            error, sqlite3.OperationalError
+        ):
+            raise CorruptIndexError(damaged(path, str(error))) from error
+        raise StorageError(f"{path}: {error}. Check free space and permissions.") from error
+    except (UnicodeDecodeError, OverflowError) as error:
+        # A flipped byte can turn stored text into bytes that are not UTF-8.
+        raise CorruptIndexError(damaged(path, str(error))) from error
+
+
+def damaged(path: Path, why: str) -> str:
+    """The one message for a damaged file."""
+    return f"{path}: the file is damaged ({why}). Restore it from a backup or build it again."
+
+
+def connect_reader(path: Path) -> tuple[sqlite3.Connection, bool]:
+    """Open for reading only.
+
+    Returns:
+        The connection, and whether it is immutable: on a directory that cannot be written, SQLite
+        cannot keep its shared memory there, so the file is read as it is, without locks. The
+        caller must then see to it that the file did not change under it.
+    """
+    # An absolute URI: a name may hold '?' or '#', and the working directory may change.
+    uri = path.resolve().as_uri()
+    try:
+        connection = _connect(f"{uri}?mode=ro")
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.OperationalError:
+        wal = path.with_name(path.name + "-wal")
+        if os.access(path.parent, os.W_OK) or (wal.exists() and wal.stat().st_size):
+            raise
+    else:
+        return connection, False
+    return _connect(f"{uri}?mode=ro&immutable=1"), True
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """Open for writing: WAL, so that readers go on; every commit is on disk when it returns."""
+    connection = _connect(f"{path.resolve().as_uri()}?mode=rwc", isolation_level="DEFERRED")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    return connection
+
+
+def _connect(uri: str, isolation_level: Literal["DEFERRED"] | None = None) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        uri, uri=True, isolation_level=isolation_level, check_same_thread=False
+    )
+    connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    return connection

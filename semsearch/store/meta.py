@@ -1,0 +1,100 @@
+"""The meta table: what an index is, in a form that notices its own damage."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from semsearch.errors import CorruptIndexError
+from semsearch.store.connection import damaged
+from semsearch.types import Pooling
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderRecord:
+    """Which encoder made the vectors, and how to load it again."""
+
+    name: str  # what the owner called it
+    source: str  # what loads it: a name, a directory, or a folder inside the index
+    inside: bool  # whether `source` is a folder inside the index
+    fingerprint: dict[str, Any]
+    runtime: str
+    precision: str
+    pooling: Pooling | None = None  # set where the owner asked for another than the encoder's own
+    max_length: int | None = None  # likewise
+    unwhitened: dict[str, Any] | None = None  # fingerprint before whitening, None without
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A FAISS file and what it holds: every phrasing up to `max_id`, less the tombstones."""
+
+    name: str
+    size_bytes: int
+    crc32: int
+    max_id: int
+    count: int
+    factory: str
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """Everything an index says of itself. Counts let a reader notice rows that went missing."""
+
+    dim: int
+    encoder: EncoderRecord
+    score: str
+    generation: int = 0  # grows with every commit
+    questions: int = 0
+    phrasings: int = 0
+    tombstones: int = 0
+    tombstone_sum: int = 0
+    snapshot: Snapshot | None = None
+    format: int = FORMAT
+    vector_dtype: str = "float32"
+
+    def next(self, **changes: Any) -> Meta:
+        """This meta after one more commit."""
+        return replace(self, generation=self.generation + 1, **changes)
+
+
+def dump(meta: Meta) -> list[tuple[str, str]]:
+    """Rows (name, value) of the meta table, with a checksum over all others."""
+    rows = {name: json.dumps(value, ensure_ascii=False) for name, value in asdict(meta).items()}
+    return [*rows.items(), ("checksum", str(_checksum(rows)))]
+
+
+def load(connection: sqlite3.Connection, path: Path) -> Meta | None:
+    """The meta table of the database at `path`, or None where no build ever finished.
+
+    Raises:
+        CorruptIndexError: the table is damaged, or of a format that this version cannot read.
+    """
+    exists = connection.execute(
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'"
+    ).fetchone()[0]
+    rows = dict(connection.execute("SELECT name, value FROM meta").fetchall()) if exists else {}
+    if not rows:
+        return None
+    checksum = rows.pop("checksum", None)
+    if checksum != str(_checksum(rows)):
+        raise CorruptIndexError(damaged(path, "the meta table does not match its checksum"))
+    values = {name: json.loads(value) for name, value in rows.items()}
+    if values["format"] != FORMAT:
+        raise CorruptIndexError(
+            f"{path}: has format {values['format']}, and this semsearch reads format {FORMAT}. "
+            "Use the version that wrote it, or build it again."
+        )
+    values["encoder"] = EncoderRecord(**values["encoder"])
+    values["snapshot"] = Snapshot(**values["snapshot"]) if values["snapshot"] else None
+    return Meta(**values)
+
+
+def _checksum(rows: dict[str, str]) -> int:
+    return zlib.crc32(json.dumps(sorted(rows.items())).encode())

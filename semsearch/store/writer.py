@@ -1,0 +1,169 @@
+"""Change an index: one transaction per change, vectors included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from semsearch.store import meta as meta_table
+from semsearch.store.connection import DATABASE, connect_writer, sqlite_errors
+from semsearch.store.meta import Meta
+from semsearch.store.rows import (
+    SCHEMA,
+    checksum,
+    content_hash,
+    dump_fields,
+    dump_vector,
+    label_of,
+)
+from semsearch.types import StandardQuestion, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of one standard question.
+
+    `old_id` None adds it, `new` None removes it, both together change it. `dropped` are the
+    phrasing ids that go, `texts` and `vectors` (n, dim) the phrasings that come.
+    """
+
+    old_id: int | None
+    new: StandardQuestion | None
+    dropped: tuple[int, ...] = ()
+    texts: tuple[str, ...] = ()
+    vectors: Vectors | None = None
+
+
+class BankWriter:
+    """The one connection that writes. The caller holds the index's lock."""
+
+    def __init__(self, directory: Path) -> None:
+        """
+        Raises:
+            StorageError: the directory cannot be written.
+            CorruptIndexError: the file there is no database, or a damaged one.
+        """
+        # Slow to import, and a query never needs it.
+        import sqlite_utils
+
+        self.path = directory / DATABASE
+        with sqlite_errors(self.path):
+            self._connection = connect_writer(self.path)
+            self._db = sqlite_utils.Database(self._connection, execute_plugins=False)
+            self._connection.executescript(SCHEMA)
+
+    def close(self) -> None:
+        """Bring the log into the file, so that one file holds everything, and close."""
+        with sqlite_errors(self.path):
+            # A reader in the middle of a long read is not waited for: the log just stays longer.
+            self._connection.execute("PRAGMA busy_timeout = 500")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.close()
+
+    def meta(self) -> Meta | None:
+        """The meta table, None before the first build finished."""
+        with sqlite_errors(self.path):
+            return meta_table.load(self._connection, self.path)
+
+    def apply(self, changes: Sequence[Change], meta: Meta) -> Meta:
+        """Do all `changes` or none, and return the meta that was written with them.
+
+        Args:
+            meta: what the index is after this, counts and generation still those of before.
+                Without a snapshot in it, the tombstones of a former one go too.
+        """
+        with self._transaction():
+            if meta.snapshot is None:
+                self._db["tombstones"].delete_where()
+                meta = replace(meta, tombstones=0, tombstone_sum=0)
+            snapshot_max_id = meta.snapshot.max_id if meta.snapshot else 0
+            next_question, next_phrasing = self._next("questions"), self._next("phrasings")
+            questions: list[dict[str, Any]] = []
+            phrasings: list[dict[str, Any]] = []
+            removed_questions: list[int] = []
+            dropped: list[tuple[int, int]] = []
+            for change in changes:
+                question_id = change.old_id
+                if question_id is None:
+                    question_id, next_question = next_question, next_question + 1
+                elif change.new is None:
+                    removed_questions.append(question_id)
+                dropped += [(question_id, id_) for id_ in change.dropped]
+                if change.new is None:
+                    continue
+                questions.append(_question_row(question_id, change.new))
+                for row, text in enumerate(change.texts):
+                    assert change.vectors is not None
+                    vector = dump_vector(change.vectors[row])
+                    phrasings.append(_phrasing_row(next_phrasing, question_id, text, vector))
+                    next_phrasing += 1
+            buried = [label_of(*pair) for pair in dropped if pair[1] <= snapshot_max_id]
+            self._delete("phrasings", [id_ for _, id_ in dropped])
+            self._delete("questions", removed_questions)
+            self._db["questions"].upsert_all(questions, pk="id")
+            self._db["phrasings"].insert_all(phrasings)
+            self._db["tombstones"].insert_all({"label": label} for label in buried)
+            added = sum(change.old_id is None for change in changes)
+            return self._put(
+                meta.next(
+                    questions=meta.questions + added - len(removed_questions),
+                    phrasings=meta.phrasings + len(phrasings) - len(dropped),
+                    tombstones=meta.tombstones + len(buried),
+                    tombstone_sum=meta.tombstone_sum + sum(buried),
+                )
+            )
+
+    def set_snapshot(self, meta: Meta) -> Meta:
+        """Name a new snapshot, which holds every phrasing of now: the tombstones go."""
+        with self._transaction():
+            self._db["tombstones"].delete_where()
+            return self._put(meta.next(tombstones=0, tombstone_sum=0))
+
+    def vacuum(self) -> None:
+        """Give the space of removed rows back to the file system."""
+        with sqlite_errors(self.path):
+            self._db.vacuum()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with sqlite_errors(self.path), self._db.atomic():
+            yield
+
+    def _put(self, meta: Meta) -> Meta:
+        rows = ({"name": name, "value": value} for name, value in meta_table.dump(meta))
+        self._db["meta"].upsert_all(rows, pk="name")
+        return meta
+
+    def _next(self, table: str) -> int:
+        used = self._connection.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)
+        ).fetchone()
+        return int(used[0]) + 1 if used else 1
+
+    def _delete(self, table: str, ids: Sequence[int]) -> None:
+        self._connection.executemany(f"DELETE FROM {table} WHERE id = ?", [(id_,) for id_ in ids])
+
+
+def _question_row(id_: int, question: StandardQuestion) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": id_,
+        "key": question.key,
+        "question": question.question,
+        "answer": question.answer,
+        "fields": dump_fields(question.fields),
+        "hash": content_hash(question),
+    }
+    return {**row, "checksum": checksum(*row.values())}
+
+
+def _phrasing_row(id_: int, question_id: int, text: str, vector: bytes) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "id": id_,
+        "question_id": question_id,
+        "text": text,
+        "vector": vector,
+    }
+    return {**row, "checksum": checksum(*row.values())}

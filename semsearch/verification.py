@@ -1,0 +1,80 @@
+"""Check every byte of an index that an answer can depend on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from semsearch.ann import Neighbours
+from semsearch.errors import CorruptIndexError
+from semsearch.store import BankReader, Meta
+from semsearch.store.rows import content_hash
+from semsearch.types import Ids, Vectors
+
+_UNIT = 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyReport:
+    """What `verify` looked at, and what is wrong; `ok` when nothing is."""
+
+    questions: int
+    phrasings: int
+    problems: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems
+
+
+def verify(directory: Path, reader: BankReader) -> VerifyReport:
+    """Read all rows, compare every checksum, and hold the snapshot against the rows.
+
+    Raises:
+        IndexNotFoundError: there is no finished index.
+        CorruptIndexError: the database is so damaged that it cannot be read to the end.
+    """
+    with reader.reading() as meta:
+        problems = [f"questions.db: {found}" for found in reader.integrity()]
+        problems += _content(reader, meta)
+        labels, vectors = reader.newer(meta, use_snapshot=False)
+        norms = np.linalg.norm(vectors, axis=1)
+        bad = int(np.sum(~(np.abs(norms - 1) < _UNIT)))
+        if bad:
+            problems.append(f"questions.db: {bad} vectors are not of unit length")
+        problems += _snapshot(directory, reader, meta, labels, vectors)
+        return VerifyReport(meta.questions, meta.phrasings, tuple(problems))
+
+
+def _content(reader: BankReader, meta: Meta) -> list[str]:
+    rows = reader.questions_by_key(meta)
+    return [
+        f"questions.db: standard question {question.key!r} is not what was written"
+        for question in reader.bank(meta)
+        if rows[question.key].hash != content_hash(question)
+    ]
+
+
+def _snapshot(
+    directory: Path, reader: BankReader, meta: Meta, labels: Ids, vectors: Vectors
+) -> list[str]:
+    """The snapshot less the tombstones must be the rows up to its last id."""
+    if meta.snapshot is None:
+        return []
+    name = meta.snapshot.name
+    try:
+        snapshot = Neighbours.load(directory / name, meta.snapshot.size_bytes, meta.snapshot.crc32)
+    except CorruptIndexError as error:
+        return [f"{error}. Mend it with: semsearch compact {directory}"]
+    held = snapshot.labels
+    alive = ~np.isin(held, reader.tombstones(meta))
+    order = np.argsort(held[alive])
+    covered = (labels & 0xFFFFFFFF) <= meta.snapshot.max_id
+    expected = np.argsort(labels[covered])
+    if not np.array_equal(held[alive][order], labels[covered][expected]):
+        return [f"{name}: it does not hold the phrasings that questions.db holds"]
+    if not np.allclose(snapshot.vectors()[alive][order], vectors[covered][expected], atol=1e-6):
+        return [f"{name}: its vectors are not those of questions.db"]
+    return []

@@ -1,0 +1,257 @@
+"""Every change of an index: plan it, encode what is new, commit it in one transaction.
+
+Whatever happens on the way, the index is as it was until the commit, and as asked after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+
+from semsearch import snapshots, sync
+from semsearch.encoder import Encoder
+from semsearch.encoding import Progress, encode, text_warnings
+from semsearch.errors import IndexNotFoundError, StorageError
+from semsearch.lock import write_lock
+from semsearch.pending import Pending, discard_pending
+from semsearch.ranking import Score
+from semsearch.recipe import Recipe, made_by, whitened
+from semsearch.store import BankReader, BankWriter, Meta, QuestionRow
+from semsearch.sync import Plan, SyncReport, SyncWarning
+from semsearch.types import StandardQuestion, Vectors
+from semsearch.whitening import fit
+
+DEFAULT_SCORE: Score = "best"
+
+
+@dataclass(frozen=True, slots=True)
+class _Existing:
+    """An index as it is before a change."""
+
+    reader: BankReader
+    meta: Meta
+    rows: Mapping[str, QuestionRow]
+
+
+@dataclass(slots=True)
+class Writing:
+    """The right to change the index in one directory. Made by `writing`; its methods change."""
+
+    directory: Path
+    progress: Progress | None
+    existing: _Existing | None
+    started: float = field(default_factory=perf_counter)
+
+    def build(
+        self,
+        bank: Sequence[StandardQuestion],
+        recipe: Recipe,
+        *,
+        score: Score | None,
+        rebuild: bool,
+        allow_removal: bool,
+    ) -> SyncReport:
+        """Make the index of a bank, or bring it in line with it."""
+        existing = self.existing
+        if existing is None or rebuild:
+            return self._encode_again(bank, recipe, score, allow_removal)
+        with existing.reader.reading() as meta:
+            recipe.check(self.directory, meta, existing.reader)
+        return self.sync(bank, recipe, score=score, allow_removal=allow_removal)
+
+    def sync(
+        self,
+        bank: Sequence[StandardQuestion],
+        recipe: Recipe,
+        *,
+        remove_missing: bool = True,
+        score: Score | None = None,
+        allow_removal: bool = False,
+    ) -> SyncReport:
+        """Bring an existing index in line with a bank, or add a bank to it."""
+        reader, meta, rows = self._require()
+        with reader.reading():
+            plan = sync.plan(
+                reader, rows, bank, dim=meta.dim, remove_missing=remove_missing, reencode=False
+            )
+        if not allow_removal:
+            sync.check_removal(plan, len(rows))
+        warnings = sync.same_question(bank)
+        return self._carry_out(plan, recipe, replace(meta, score=score or meta.score), warnings)
+
+    def remove(self, keys: Sequence[str], recipe: Recipe) -> SyncReport:
+        """Remove standard questions by key."""
+        reader, meta, rows = self._require()
+        with reader.reading():
+            plan = sync.remove(reader, rows, keys)
+        return self._carry_out(plan, recipe, meta, [])
+
+    def compact(self) -> None:
+        """Write a new snapshot and give free space back."""
+        reader, _, _ = self._require()
+        writer = BankWriter(self.directory)
+        try:
+            snapshots.make(self.directory, reader, writer)
+            writer.vacuum()
+        finally:
+            writer.close()
+        discard_pending(self.directory)
+
+    def _require(self) -> tuple[BankReader, Meta, Mapping[str, QuestionRow]]:
+        if self.existing is None:
+            raise IndexNotFoundError(
+                f"{self.directory}: there is no index here. Make one with: "
+                f"semsearch build TABLE {self.directory}"
+            )
+        return self.existing.reader, self.existing.meta, self.existing.rows
+
+    def _carry_out(
+        self, plan: Plan, recipe: Recipe, meta: Meta, warnings: list[SyncWarning]
+    ) -> SyncReport:
+        """Encode what is missing with the index's own encoder, and commit."""
+        reader, before, _ = self._require()
+        missing = plan.missing()
+        encoded: dict[str, Vectors] = {}
+        if missing:
+            with reader.reading():
+                encoder = made_by(self.directory, before, reader, recipe.runtime, recipe.device)
+            warnings += text_warnings(encoder, missing)
+            encoded = self._encode(encoder, missing)
+        if plan.edits or meta != before:
+            warnings += self._commit(plan, encoded, meta)
+        return self._report(plan, len(missing), warnings)
+
+    def _encode_again(
+        self,
+        bank: Sequence[StandardQuestion],
+        recipe: Recipe,
+        score: Score | None,
+        allow_removal: bool,
+    ) -> SyncReport:
+        """Encode the whole bank: the first build, or a rebuild."""
+        existing = self.existing
+        if existing:
+            recipe = recipe.filled_from(existing.meta)
+        base = recipe.load()
+        plan = self._plan_all(bank, base.dim, allow_removal)
+        texts = plan.missing()
+        warnings = sync.same_question(bank) + text_warnings(base, texts)
+        record = recipe.record(base)
+        if recipe.whiten is None:
+            encoder, vectors = base, self._encode(base, texts)
+        else:
+            embeddings = self._embed(base, list(recipe.whiten_on or texts))
+            fit_on = np.stack(list(embeddings.values()))
+            whitening = fit(fit_on, recipe.whiten)
+            encoder, record = whitened(self.directory, base, whitening, record)
+            if recipe.whiten_on is not None:
+                embeddings = self._embed(base, texts)
+            rows = whitening.unit(np.stack([embeddings[text] for text in texts]))
+            vectors = dict(zip(texts, rows, strict=True))
+        if existing:
+            meta = replace(existing.meta, dim=encoder.dim, encoder=record, snapshot=None)
+            meta = replace(meta, score=score or meta.score)
+        else:
+            meta = Meta(dim=encoder.dim, encoder=record, score=score or DEFAULT_SCORE)
+        warnings += self._commit(plan, vectors, meta)
+        return self._report(plan, len(texts), warnings)
+
+    def _plan_all(self, bank: Sequence[StandardQuestion], dim: int, allow_removal: bool) -> Plan:
+        existing = self.existing
+        if existing is None:
+            return sync.plan(None, {}, bank, dim=dim, remove_missing=True, reencode=True)
+        with existing.reader.reading():
+            plan = sync.plan(
+                existing.reader, existing.rows, bank, dim=dim, remove_missing=True, reencode=True
+            )
+        if not allow_removal:
+            sync.check_removal(plan, len(existing.rows))
+        return plan
+
+    def _encode(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, Vectors]:
+        with Pending(self.directory, encoder.fingerprint.digest, encoder.dim) as pending:
+            return encode(pending, texts, encoder.encode_batches, self.progress)
+
+    def _embed(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, Vectors]:
+        """Raw embeddings, before whitening."""
+        identity = f"{encoder.fingerprint.digest}:raw"
+        with Pending(self.directory, identity, encoder.dim) as pending:
+            return encode(pending, texts, encoder.embed_batches, self.progress)
+
+    def _commit(self, plan: Plan, encoded: Mapping[str, Vectors], meta: Meta) -> list[SyncWarning]:
+        """One transaction; then, where it pays, a new snapshot, which the index can do without."""
+        writer = BankWriter(self.directory)
+        warnings = []
+        try:
+            meta = writer.apply(plan.changes(encoded), meta)
+            discard_pending(self.directory)
+            if snapshots.is_due(meta):
+                reader = BankReader(self.directory)
+                try:
+                    snapshots.make(self.directory, reader, writer)
+                except StorageError as error:
+                    warnings.append(
+                        SyncWarning(
+                            "snapshot",
+                            f"{error} Every row is saved; only "
+                            "searches start slower until there is space.",
+                            1,
+                        )
+                    )
+                finally:
+                    reader.close()
+        finally:
+            writer.close()
+        return warnings
+
+    def _report(self, plan: Plan, encoded: int, warnings: list[SyncWarning]) -> SyncReport:
+        return SyncReport(
+            added=plan.added,
+            changed=plan.changed,
+            removed=plan.removed,
+            unchanged=plan.unchanged,
+            encoded=encoded,
+            seconds=perf_counter() - self.started,
+            warnings=tuple(warnings),
+        )
+
+
+@contextmanager
+def writing(
+    directory: Path, *, wait_seconds: float = 0.0, progress: Progress | None = None
+) -> Iterator[Writing]:
+    """Hold the lock of an index while it is changed.
+
+    Raises:
+        IndexBusyError: another process writes to it.
+        StorageError: the directory cannot be written.
+    """
+    started = perf_counter()
+    with write_lock(directory, wait_seconds):
+        existing = _existing(directory)
+        try:
+            yield Writing(directory, progress, existing, started)
+        finally:
+            if existing:
+                existing.reader.close()
+
+
+def _existing(directory: Path) -> _Existing | None:
+    try:
+        reader = BankReader(directory)
+    except IndexNotFoundError:
+        return None
+    try:
+        with reader.reading() as meta:
+            return _Existing(reader, meta, reader.questions_by_key(meta))
+    except IndexNotFoundError:  # the first build did not get as far as its commit
+        reader.close()
+        return None
+    except BaseException:
+        reader.close()
+        raise
