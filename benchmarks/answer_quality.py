@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="full banks only, no sub-sampling")
     arguments = parser.parse_args()
     root = provenance.data_dir() / "faq"
-    encoder = _Memory(Encoder.load("minilm"))
+    encoder = Memory(Encoder.load("minilm"))
     rows, records, files = [], [], []
     for name in BANKS:
         folder = root / name
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 def _measure(
-    encoder: Any,
+    encoder: Memory,
     name: str,
     bank: list[dict[str, Any]],
     train: list[dict[str, Any]],
@@ -73,7 +74,7 @@ def _measure(
         with tempfile.TemporaryDirectory() as folder:
             questions = _questions(bank, train, per_question, draw)
             with Index.build(questions, Path(folder) / "index", encoder=encoder) as index:
-                index._encoder = encoder
+                index._encoder = encoder  # the queries are remembered, too
                 for score in SCORES:
                     results = index.search(queries, 1, score=score)
                     found = np.array([result.hits[0].key for result in results])
@@ -108,6 +109,21 @@ def _questions(
         StandardQuestion(str(row["id"]), row["question"], phrasings=tuple(texts.get(row["id"], ())))
         for row in bank
     ]
+
+
+class Memory(Encoder):
+    """An encoder that encodes no text twice; the draws share most of their texts."""
+
+    def __init__(self, inner: Encoder) -> None:
+        self.__dict__.update(inner.__dict__)
+        self._known: dict[str, np.ndarray] = {}
+
+    def embed_batches(self, texts: Sequence[str], **options: Any) -> Iterator[Any]:
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        for rows, embeddings in super().embed_batches(new, **options):
+            self._known.update((new[row], e) for row, e in zip(rows, embeddings, strict=True))
+        if texts:
+            yield np.arange(len(texts)), np.stack([self._known[text] for text in texts])
 
 
 if __name__ == "__main__":

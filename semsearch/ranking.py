@@ -23,6 +23,9 @@ SCORES: tuple[Score, ...] = ("best", "top3")
 Search: TypeAlias = Callable[[Vectors, int], tuple[Scores, Ids]]
 """(queries (m, d), n) → scores (m, n) descending, labels (m, n), label -1 pads."""
 
+VERBATIM = 1 - 1e-4
+"""Cosine from which a query and a phrasing are the same words to the encoder."""
+
 _QUESTION_BITS = 32
 _QUERIES_AT_ONCE = 512
 
@@ -58,7 +61,7 @@ def rank(
         queries: (m, d).
         total: how many phrasings there are.
         counts: given, a standard question scores the mean of its three best phrasings (fewer
-            where it has fewer); None, its best phrasing.
+            where it has fewer), or its best where that is the query word for word; None, its best.
     """
     results: list[Ranked | None] = [None] * len(queries)
     for start in range(0, len(queries), _QUERIES_AT_ONCE):
@@ -109,8 +112,12 @@ def _by_top3(
     seen = np.minimum(sizes, 3)
     needed = np.minimum(counts.of(questions), 3)
     lowest = float(scores[-1]) if len(scores) else -np.inf
-    settled = seen >= needed
-    reachable = np.where(settled, sums / needed, (sums + (needed - seen) * lowest) / needed)
+    # Who asks in the very words of a phrasing gets its answer, however few others are near.
+    verbatim = scores[first] >= VERBATIM
+    settled = verbatim | (seen >= needed)
+    reachable = (sums + (needed - seen) * lowest) / needed
+    reachable[seen >= needed] = (sums / needed)[seen >= needed]
+    reachable[verbatim] = scores[first][verbatim]
 
     order = np.lexsort((questions, -reachable))[:k]
     if not everything:

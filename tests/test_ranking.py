@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semsearch.ranking import Counts, rank
+from semsearch.ranking import VERBATIM, Counts, rank
 from semsearch.store.rows import label_of
 from semsearch.types import Ids, Scores, Vectors
 
@@ -45,8 +45,9 @@ def _reference(labels: Ids, scores: Scores, k: int, top: int) -> list[tuple[int,
     for label, score in zip(labels.tolist(), scores.tolist(), strict=True):
         found.setdefault(label >> 32, []).append(score)
     means = {
-        question: float(np.mean(sorted(values, reverse=True)[:top]))
+        question: max(values) if max(values) > VERBATIM else float(np.mean(best[:top]))
         for question, values in found.items()
+        if (best := sorted(values, reverse=True))
     }
     return sorted(means.items(), key=lambda item: (-item[1], item[0]))[:k]
 
@@ -101,8 +102,23 @@ def test_the_phrasing_shown_is_the_closest_one() -> None:
 def test_top3_takes_what_there_is_when_a_question_has_fewer_phrasings() -> None:
     labels = np.array([label_of(1, 1), label_of(2, 2), label_of(2, 3)], np.int64)
     vectors = np.array([[1, 0], [0.8, 0.6], [0.6, 0.8]], np.float32)
-    (found,) = rank(Exact(labels, vectors), np.array([[1, 0]], np.float32), 2, 3, Counts(labels))
-    np.testing.assert_allclose(found.scores, [1.0, 0.7], atol=1e-6)
+    query = np.array([[0.96, 0.28]], np.float32)
+    (found,) = rank(Exact(labels, vectors), query, 2, 3, Counts(labels))
+    np.testing.assert_allclose(found.scores, [0.96, (0.936 + 0.8) / 2], atol=1e-6)
+
+
+def test_a_query_in_the_words_of_a_phrasing_gets_its_answer() -> None:
+    """Three near phrasings of another question must not outweigh one that is the query itself."""
+    angles = np.array([0.0, 1.2, 1.3, 0.5, 0.55, 0.6])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    labels = np.array([label_of(1 + (n > 2), n + 1) for n in range(6)], np.int64)
+    search, query = Exact(labels, vectors), np.array([[1, 0]], np.float32)
+    (found,) = rank(search, query, 2, len(labels), Counts(labels))
+    assert [int(label) >> 32 for label in found.labels] == [1, 2]
+    assert found.scores[0] == pytest.approx(1)
+    turned = np.array([[np.cos(0.1), np.sin(0.1)]], np.float32)
+    (found,) = rank(search, turned, 2, len(labels), Counts(labels))
+    assert [int(label) >> 32 for label in found.labels] == [2, 1]
 
 
 def test_an_empty_bank_finds_nothing() -> None:

@@ -177,8 +177,15 @@ def export(index_dir: Path, file: Path) -> None:
     from semsearch.tables import write_bank
 
     with Index.open(index_dir) as index:
-        n = write_bank(file, index.questions())
+        n, roles = write_bank(file, index.questions())
     click.echo(f"{file}: {n} standard questions")
+    if roles:
+        click.echo(
+            "Some of your columns have names that build takes for others. Read the file back with: "
+            f"semsearch build {file} {index_dir} --key '{roles.key}' --question "
+            f"'{roles.question}' --answer '{roles.answer}' --phrasing '{roles.phrasings[0]}'",
+            err=True,
+        )
 
 
 def _default_index(table: str) -> Path:
