@@ -1,0 +1,246 @@
+"""The encoder: texts in, vectors of unit length out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from semsearch.encoder import export, torch
+from semsearch.encoder.batching import Distinct, plan
+from semsearch.encoder.config import Kind, Layout, read_layout
+from semsearch.encoder.fingerprint import Fingerprint, fingerprint
+from semsearch.encoder.modules import Dense, Normalize
+from semsearch.encoder.onnx import OnnxRuntime
+from semsearch.encoder.runtime import Runtime
+from semsearch.encoder.save import save
+from semsearch.encoder.source import resolve
+from semsearch.encoder.tokens import TextStats, find_bad_text
+from semsearch.errors import EncoderError, MissingExtraError
+from semsearch.types import Embeddings, Ids, Vectors
+from semsearch.whitening import Whitening
+
+# Texts that are tokenized at a time: bounds memory, and how long Ctrl-C waits.
+_CHUNK = 4096
+
+
+class Encoder:
+    """A sentence encoder: a directory in the sentence-transformers layout, ready to run.
+
+    Attributes:
+        source: the name it was loaded by, as it was given.
+        path: the directory that name stands for.
+        dim: dimensions of the vectors.
+        max_length: tokens that it reads of a text, special ones included.
+        pooling: how token states become an embedding: "mean", "cls", "max", "cls+mean".
+        runtime: what it runs on, "onnx" or "torch".
+        precision: what it computes in, "float32".
+        fingerprint: what it is; equal fingerprints give equal vectors.
+    """
+
+    def __init__(
+        self, source: str, layout: Layout, runtime: Runtime, added: tuple[Dense, ...] = ()
+    ) -> None:
+        """Take the parts together; use `Encoder.load`."""
+        self.source = source
+        self.path = layout.path
+        self.dim = added[-1].dim if added else runtime.dim
+        self.max_length = runtime.tokenizer.max_length
+        self.pooling = str(layout.pooling)
+        self.runtime = runtime.name
+        self.precision = runtime.precision
+        self._layout = layout
+        self._runtime = runtime
+        self._added = added
+        self._fingerprint: Fingerprint | None = None
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        runtime: Literal["auto", "onnx", "torch"] = "auto",
+        device: Literal["cpu", "cuda", "auto"] = "cpu",
+        pooling: Literal["cls", "mean", "max"] | None = None,
+        max_length: int | None = None,
+        trust_remote_code: bool = False,
+    ) -> Encoder:
+        """Load an encoder from a directory, an installed package or the hub's local cache.
+
+        Args:
+            source: a directory, "minilm", or a hub id; the hub is asked last.
+            runtime: "auto" takes ONNX Runtime on a CPU where the encoder allows it, else torch.
+            device: "auto" takes a GPU where torch sees one.
+            pooling: instead of the encoder's own.
+            max_length: tokens, instead of the encoder's own; special tokens included.
+            trust_remote_code: run Python code that comes with the encoder.
+
+        Raises:
+            EncoderError: no such encoder, or it cannot be loaded like this.
+            MissingExtraError: a package is missing that this encoder needs.
+        """
+        path = resolve(source, trust_remote_code=trust_remote_code)
+        layout = read_layout(
+            path, pooling=pooling, max_length=max_length, trust_remote_code=trust_remote_code
+        )
+        chosen = _start(layout, runtime, device, trust_remote_code)
+        return cls(str(source), layout, chosen)
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        if self._fingerprint is None:
+            self._fingerprint = fingerprint(self._layout, (*self._layout.tail, *self._added))
+        return self._fingerprint
+
+    def __repr__(self) -> str:
+        return (
+            f"<Encoder {self.source} dim={self.dim} pooling={self.pooling} "
+            f"max_length={self.max_length} runtime={self.runtime}>"
+        )
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: Kind = "document",
+        progress: Callable[[int], None] | None = None,
+    ) -> Vectors:
+        """Encode texts.
+
+        Args:
+            texts: any number of them, the empty text included.
+            kind: puts the encoder's prompt for queries or for documents before each, if it
+                has one.
+            progress: called with the number of texts that were just finished.
+
+        Returns:
+            (n, dim) float32, rows of unit length.
+
+        Raises:
+            EncoderError: a text is none or holds half a character, or the encoder gave NaN.
+        """
+        vectors = np.empty((len(texts), self.dim), np.float32)
+        for rows, batch in self.encode_batches(texts, kind=kind):
+            vectors[rows] = batch
+            if progress is not None:
+                progress(len(rows))
+        return vectors
+
+    def encode_batches(
+        self, texts: Sequence[str], *, kind: Kind = "document"
+    ) -> Iterator[tuple[Ids, Vectors]]:
+        """Encode texts and give (row numbers, vectors) as batches finish, the longest first.
+
+        Every row comes exactly once; identical texts are encoded once.
+        """
+        for rows, embeddings in self.embed_batches(texts, kind=kind):
+            empty = ~embeddings.any(axis=1)
+            if empty.any():
+                raise EncoderError(
+                    f"{self.source}: the embedding of texts[{rows[empty.argmax()]}] is all zeros "
+                    "and has no direction."
+                )
+            yield rows, Normalize()(embeddings)
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        *,
+        kind: Kind = "document",
+        progress: Callable[[int], None] | None = None,
+    ) -> Embeddings:
+        """Like `encode`, before the embeddings are brought to unit length: to fit a whitening."""
+        embeddings = np.empty((len(texts), self.dim), np.float32)
+        for rows, batch in self.embed_batches(texts, kind=kind):
+            embeddings[rows] = batch
+            if progress is not None:
+                progress(len(rows))
+        return embeddings
+
+    def measure(self, texts: Sequence[str], *, kind: Kind = "document") -> TextStats:
+        """Count the tokens of each text, and those the vocabulary lacks; nothing is encoded."""
+        self._check(texts)
+        prompt = self._layout.prompts[kind]
+        return self._runtime.tokenizer.measure([prompt + text for text in texts])
+
+    def whitened(self, whitening: Whitening) -> Encoder:
+        """This encoder with a whitening before the last step, which makes vectors unit length.
+
+        Raises:
+            EncoderError: the whitening was fitted on embeddings of another width.
+        """
+        if len(whitening.mean) != self.dim:
+            raise EncoderError(
+                f"{self.source} has {self.dim} dimensions, the whitening {len(whitening.mean)}."
+            )
+        added = Dense(whitening.weight, whitening.bias)
+        return Encoder(self.source, self._layout, self._runtime, (*self._added, added))
+
+    def save(self, path: str | Path) -> None:
+        """Write a complete sentence-transformers directory; it appears whole or not at all.
+
+        Raises:
+            EncoderError: something is there already.
+            StorageError: the disk refused.
+        """
+        save(self._layout, self._added, Path(path))
+
+    def embed_batches(
+        self, texts: Sequence[str], *, kind: Kind = "document"
+    ) -> Iterator[tuple[Ids, Embeddings]]:
+        """Like `encode_batches`, before the embeddings are brought to unit length."""
+        self._check(texts)
+        distinct = Distinct.of(texts)
+        for start in range(0, len(distinct.texts), _CHUNK):
+            items, lengths = self._runtime.prepare(distinct.texts[start : start + _CHUNK], kind)
+            for batch in plan(lengths, self._runtime.budget):
+                embeddings = self._runtime.run([items[i] for i in batch], kind)
+                for module in self._added:
+                    embeddings = module(embeddings)
+                rows, position = distinct.rows(batch + start)
+                finite = np.isfinite(embeddings).all(axis=1)
+                if not finite.all():
+                    bad = rows[np.searchsorted(position, finite.argmin())]
+                    raise EncoderError(
+                        f"{self.source}: the embedding of texts[{bad}] is not finite (NaN or "
+                        "infinity). The weights are damaged."
+                    )
+                yield rows, embeddings if len(rows) == len(batch) else embeddings[position]
+
+    def _check(self, texts: Sequence[str]) -> None:
+        if isinstance(texts, str):
+            raise EncoderError("one text was given where a list of texts is expected.")
+        if (bad := find_bad_text(texts)) is not None:
+            raise EncoderError(f"texts[{bad[0]}] {bad[1]}.")
+
+
+def _start(layout: Layout, runtime: str, device: str, trust_remote_code: bool) -> Runtime:
+    """The runtime that was asked for, or the fitting one."""
+    if runtime not in ("auto", "onnx", "torch") or device not in ("auto", "cpu", "cuda"):
+        raise EncoderError(f"unknown runtime {runtime!r} or device {device!r}.")
+    if device == "auto":
+        device = "cuda" if runtime != "onnx" and torch.has_cuda() else "cpu"
+    if device == "cuda":
+        if runtime == "onnx":
+            raise EncoderError("the onnx runtime runs on the CPU. Use the torch runtime on a GPU.")
+        if not torch.is_installed():
+            raise MissingExtraError("torch (needed to encode on a GPU)", "train")
+        if not torch.has_cuda():
+            raise EncoderError("torch sees no GPU here. Use device cpu.")
+        runtime = "torch"
+    if runtime == "auto" and layout.unsupported and torch.is_installed():
+        runtime = "torch"
+    if runtime == "torch":
+        return torch.TorchRuntime(layout, device, trust_remote_code)
+    if layout.unsupported and runtime == "auto":
+        what = f"torch (needed for {layout.unsupported[0]} in {layout.path})"
+        raise MissingExtraError(what, "train")
+    try:
+        OnnxRuntime.check(layout)
+        return OnnxRuntime(layout, export.find_or_export(layout, trust_remote_code))
+    except export.ExportError:
+        if runtime == "onnx":
+            raise
+        return torch.TorchRuntime(layout, device, trust_remote_code)

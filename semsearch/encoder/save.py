@@ -1,0 +1,149 @@
+"""Write an encoder as a sentence-transformers directory, without torch."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from semsearch.encoder import safetensors
+from semsearch.encoder.cache import fsync
+from semsearch.encoder.config import Layout, module_kind, read_json
+from semsearch.encoder.fingerprint import weight_files
+from semsearch.encoder.modules import Dense
+from semsearch.errors import EncoderError, StorageError
+
+# Everything else in an encoder's directory is pickled, for other frameworks, or not needed.
+_KEPT = {".json", ".txt", ".model", ".safetensors", ".py", ".md"}
+_TYPES = "sentence_transformers.models"
+
+
+def save(layout: Layout, added: Sequence[Dense], path: Path) -> None:
+    """Write the encoder with `added` modules to a new directory; all of it or nothing.
+
+    Raises:
+        EncoderError: something is at `path` already.
+        StorageError: the disk refused.
+    """
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise EncoderError(f"{path}: already there. Choose a new directory.")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as temporary:
+            folder = Path(temporary) / "encoder"
+            _write(layout, added, folder)
+            for written in [*folder.rglob("*"), folder]:
+                fsync(written)
+            if path.exists():  # empty
+                path.rmdir()
+            folder.rename(path)
+        fsync(path.parent)
+    except OSError as error:
+        raise StorageError(f"{path}: cannot save the encoder: {error}.") from error
+
+
+def _write(layout: Layout, added: Sequence[Dense], folder: Path) -> None:
+    folder.mkdir()
+    entries = [dict(entry) for entry in layout.modules]
+    if module_kind(entries[-1]) == "Normalize":
+        entries.pop()  # comes back behind what is added
+    _copy_body(layout, folder / str(entries[0]["path"]))
+    if layout.body != layout.path:
+        _copy_files(layout.path, folder)
+    for entry in entries[1:]:
+        if entry["path"] and (layout.path / str(entry["path"])).is_dir():
+            _copy_files(layout.path / str(entry["path"]), folder / str(entry["path"]))
+    _write_choices(layout, entries, folder)
+    for module in added:
+        name = f"{len(entries)}_Dense"
+        _write_dense(module, folder / name)
+        entries.append({"path": name, "type": f"{_TYPES}.Dense"})
+    name = f"{len(entries)}_Normalize"
+    (folder / name).mkdir(exist_ok=True)
+    entries.append({"path": name, "type": f"{_TYPES}.Normalize"})
+    numbered = [
+        {
+            **entry,
+            "idx": i,
+            "name": str(entry.get("name", i)) if i < len(layout.modules) else str(i),
+        }
+        for i, entry in enumerate(entries)
+    ]
+    _write_json(folder / "modules.json", numbered)
+    config = folder / "config_sentence_transformers.json"
+    if layout.plain or not config.is_file():
+        _write_json(config, {"prompts": {}, "default_prompt_name": None})
+
+
+def _copy_body(layout: Layout, folder: Path) -> None:
+    weight_files(layout)  # raises where there are only pickled ones, which are not copied
+    _copy_files(layout.body, folder)
+    onnx = layout.body / "onnx"
+    for source in (*onnx.glob("model.onnx"), *onnx.glob("model.onnx?data")):
+        (folder / "onnx").mkdir(exist_ok=True)
+        shutil.copyfile(source, folder / "onnx" / source.name)
+
+
+def _copy_files(source: Path, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in source.iterdir():
+        if path.is_file() and path.suffix in _KEPT and path.name != "README.md":
+            shutil.copyfile(path, folder / path.name)
+
+
+def _write_choices(layout: Layout, entries: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """The pooling and the length that this encoder has, where the copied files say otherwise."""
+    if layout.plain or "pooling" in layout.changed:
+        entry = next(entry for entry in entries if module_kind(entry) == "Pooling")
+        file = folder / str(entry["path"]) / "config.json"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _write_json(file, _pooling_config(layout, read_json(file)))
+    if layout.plain or "max_length" in layout.changed:
+        file = folder / str(entries[0]["path"]) / "sentence_bert_config.json"
+        old = {} if layout.plain else read_json(file)
+        _write_json(file, {**old, "max_seq_length": layout.max_length})
+
+
+def _pooling_config(layout: Layout, old: Mapping[str, Any]) -> dict[str, Any]:
+    """In the form that every release of sentence-transformers reads."""
+    modes = layout.pooling.modes
+    width = (
+        old.get("word_embedding_dimension")
+        or old.get("embedding_dimension")
+        or layout.model_config["hidden_size"]
+    )
+    return {
+        "word_embedding_dimension": width,
+        "pooling_mode_cls_token": "cls" in modes,
+        "pooling_mode_mean_tokens": "mean" in modes,
+        "pooling_mode_max_tokens": "max" in modes,
+        "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens" in modes,
+        "pooling_mode_weightedmean_tokens": "weightedmean" in modes,
+        "pooling_mode_lasttoken": "lasttoken" in modes,
+        "include_prompt": layout.pooling.include_prompt,
+    }
+
+
+def _write_dense(module: Dense, folder: Path) -> None:
+    folder.mkdir()
+    dim, width = module.weight.shape
+    _write_json(
+        folder / "config.json",
+        {
+            "in_features": width,
+            "out_features": dim,
+            "bias": module.bias is not None,
+            "activation_function": "torch.nn.modules.linear.Identity",
+        },
+    )
+    tensors = {"linear.weight": module.weight}
+    if module.bias is not None:
+        tensors["linear.bias"] = module.bias
+    safetensors.write(folder / "model.safetensors", tensors)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

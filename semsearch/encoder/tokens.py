@@ -1,0 +1,191 @@
+"""Texts to token ids with `tokenizers`, set up exactly as Transformers sets it up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semsearch.encoder.config import UNLIMITED, Layout
+from semsearch.errors import EncoderError
+from semsearch.types import Ids
+
+# Transformers rebuilds the normalizer of these from tokenizer_config.json.
+_BERT_LIKE = {"bert", "distilbert", "electra", "mobilebert", "mpnet", "convbert", "squeezebert"}
+_CHUNK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class TextStats:
+    """How the tokenizer sees texts; one entry per text."""
+
+    n_tokens: Ids  # (n,) int64, special tokens included, before anything is cut off
+    n_unknown: Ids  # (n,) int64, tokens that the vocabulary does not have
+    max_length: int
+    n_special: int  # tokens that every text gets, [CLS] and [SEP]
+
+    @property
+    def too_long(self) -> NDArray[np.bool_]:
+        """(n,) bool: the encoder reads only the first `max_length` tokens."""
+        return self.n_tokens > self.max_length
+
+    @property
+    def unknown_share(self) -> NDArray[np.float64]:
+        """(n,) float64: unknown tokens among all but the special ones."""
+        return self.n_unknown / np.maximum(self.n_tokens - self.n_special, 1)
+
+
+class TextTokenizer:
+    """One tokenizer, cutting texts at `max_length` and never padding."""
+
+    def __init__(self, tokenizer: Any, layout: Layout) -> None:
+        self.max_length = layout.max_length
+        self.n_special = int(tokenizer.num_special_tokens_to_add(False))
+        if self.max_length <= self.n_special:
+            raise EncoderError(
+                f"{layout.path}: max_length {self.max_length} leaves no room beside "
+                f"{self.n_special} special tokens."
+            )
+        padding = tokenizer.padding
+        self.pad_id = int(padding["pad_id"]) if padding else _pad_id(tokenizer, layout)
+        self.unknown_id = _unknown_id(tokenizer, layout)
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        if self.max_length < UNLIMITED:
+            side = layout.tokenizer_config.get("truncation_side", "right")
+            tokenizer.enable_truncation(self.max_length, direction=side)
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, layout: Layout) -> TextTokenizer:
+        """From tokenizer.json, or the vocab.txt of a BERT.
+
+        Raises:
+            EncoderError: neither is there, or one is damaged.
+        """
+        return cls(_with_bert_options(_read(layout), layout), layout)
+
+    def encode(self, texts: Sequence[str]) -> list[Any]:
+        """One `tokenizers.Encoding` per text, cut at `max_length`."""
+        return _encode(self._tokenizer, texts)
+
+    @cached_property
+    def _untruncated(self) -> Any:
+        from tokenizers import Tokenizer
+
+        # A copy: switching truncation off and on again would not be safe between threads.
+        tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
+        tokenizer.no_truncation()
+        return tokenizer
+
+    def measure(self, texts: Sequence[str]) -> TextStats:
+        """Count tokens and unknown tokens; nothing is cut off."""
+        n_tokens = np.zeros(len(texts), np.int64)
+        n_unknown = np.zeros(len(texts), np.int64)
+        for start in range(0, len(texts), _CHUNK):
+            found = _encode(self._untruncated, texts[start : start + _CHUNK])
+            for row, encoding in enumerate(found, start):
+                ids = encoding.ids
+                n_tokens[row] = len(ids)
+                n_unknown[row] = ids.count(self.unknown_id)
+        return TextStats(n_tokens, n_unknown, self.max_length, self.n_special)
+
+    def prompt_length(self, prompt: str) -> int:
+        """Tokens of a prompt, the special one at its end left out."""
+        if not prompt:
+            return 0
+        ids = self.encode([prompt])[0]
+        return len(ids.ids) - int(ids.special_tokens_mask[-1])
+
+
+def find_bad_text(texts: Sequence[str]) -> tuple[int, str] | None:
+    """The first text that no tokenizer takes, and why; None where all are fine."""
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            return row, f"is no text but {type(text).__name__}"
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                return row, f"holds half a character (a lone surrogate) at {error.start}"
+    return None
+
+
+def _encode(tokenizer: Any, texts: Sequence[str]) -> list[Any]:
+    # The fast variant gives the same ids without offsets; it came with tokenizers 0.20.
+    batch = getattr(tokenizer, "encode_batch_fast", tokenizer.encode_batch)
+    return list(batch(list(texts)))
+
+
+def _read(layout: Layout) -> Any:
+    from tokenizers import Tokenizer
+    from tokenizers.implementations import BertWordPieceTokenizer
+
+    for name in ("tokenizer.json", "vocab.txt"):
+        path = layout.body / name
+        if not path.is_file():
+            continue
+        try:
+            if name == "tokenizer.json":
+                return Tokenizer.from_file(str(path))
+            return BertWordPieceTokenizer(str(path))._tokenizer
+        except Exception as error:  # tokenizers raises bare Exception
+            raise EncoderError(f"{path}: cannot be read as a tokenizer: {error}.") from error
+    raise EncoderError(
+        f"{layout.body}: no tokenizer that works without torch (tokenizer.json, or the vocab.txt "
+        "of a BERT). Use the torch runtime."
+    )
+
+
+def tokenizer_file(body: Path) -> Path | None:
+    """The file that says how texts are split; None where there is none that we know."""
+    names = ("tokenizer.json", "vocab.txt", "sentencepiece.bpe.model", "spiece.model")
+    return next((body / name for name in names if (body / name).is_file()), None)
+
+
+def bert_options(layout: Layout) -> dict[str, Any] | None:
+    """The settings that Transformers gives the normalizer of a BERT; None for other bodies."""
+    config = layout.tokenizer_config
+    name = str(config.get("tokenizer_class") or layout.model_config.get("model_type") or "")
+    if name.lower().removesuffix("fast").removesuffix("tokenizer") not in _BERT_LIKE:
+        return None
+    return {
+        "lowercase": config.get("do_lower_case", True),
+        "strip_accents": config.get("strip_accents"),
+        "handle_chinese_chars": config.get("tokenize_chinese_chars", True),
+    }
+
+
+def _with_bert_options(tokenizer: Any, layout: Layout) -> Any:
+    from tokenizers import normalizers
+
+    options = bert_options(layout)
+    if options and isinstance(tokenizer.normalizer, normalizers.BertNormalizer):
+        tokenizer.normalizer = normalizers.BertNormalizer(clean_text=True, **options)
+    if layout.lower_case:
+        steps = [normalizers.Lowercase()]
+        if tokenizer.normalizer is not None:
+            steps.append(tokenizer.normalizer)
+        tokenizer.normalizer = normalizers.Sequence(steps)
+    return tokenizer
+
+
+def _pad_id(tokenizer: Any, layout: Layout) -> int:
+    named = tokenizer.token_to_id(_content(layout.tokenizer_config.get("pad_token")) or "[PAD]")
+    return int(named if named is not None else layout.model_config.get("pad_token_id") or 0)
+
+
+def _unknown_id(tokenizer: Any, layout: Layout) -> int:
+    token = _content(layout.tokenizer_config.get("unk_token"))
+    found = tokenizer.token_to_id(token or getattr(tokenizer.model, "unk_token", None) or "[UNK]")
+    return -1 if found is None else int(found)
+
+
+def _content(token: Any) -> str:
+    """Special tokens are saved as a string or as an object with `content`."""
+    return str(token.get("content", "")) if isinstance(token, dict) else str(token or "")
