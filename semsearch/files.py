@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,10 +19,10 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     Raises:
         StorageError: the disk is full, or refuses; `path` is as it was.
     """
-    beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         try:
-            with beside.open("wb") as file:
+            with beside.open("xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -29,20 +30,19 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
-        fsync_directory(path.parent)
+        fsync(path.parent)
     except OSError as error:
         raise storage_error(path, error) from error
 
 
-def fsync_directory(path: Path) -> None:
-    """Make a rename inside `path` survive a power cut."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def fsync(path: Path) -> None:
+    """Make a file, or the names in a directory, survive a power cut."""
+    with suppress(PermissionError):  # where directories cannot be opened, as on Windows
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def storage_error(path: Path, error: OSError) -> StorageError:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from semsearch import identity
 from semsearch.encoder import Encoder
@@ -18,11 +19,12 @@ from semsearch.store import BankReader, Meta
 from semsearch.store.connection import DATABASE
 from semsearch.store.rows import split_label
 from semsearch.sync import SyncReport
-from semsearch.tables import Bank, read_bank
 from semsearch.types import Device, Hit, Pooling, Result, RuntimeName, StandardQuestion
 from semsearch.verification import VerifyReport, verify
 from semsearch.view import View
-from semsearch.writing import writing
+
+if TYPE_CHECKING:
+    from semsearch.writing import Writing
 
 
 class Index:
@@ -143,7 +145,7 @@ class Index:
         if not (directory / DATABASE).exists():
             # An encoder that cannot be had is found out before anything is made.
             recipe = replace(recipe, encoder=recipe.load())
-        with writing(directory, wait_seconds=wait_seconds, progress=progress) as change:
+        with _writing(directory, wait_seconds, progress) as change:
             report = change.build(
                 bank, recipe, score=score, rebuild=rebuild, allow_removal=allow_removal
             )
@@ -162,7 +164,7 @@ class Index:
     ) -> SyncReport:
         """Bring the index in line with a table: add, change and remove. Arguments as in `build`."""
         bank = _bank(source, table)
-        with writing(self.path, wait_seconds=wait_seconds, progress=progress) as change:
+        with _writing(self.path, wait_seconds, progress) as change:
             self.report = change.sync(bank, self._recipe, allow_removal=allow_removal)
         return self.report
 
@@ -176,7 +178,7 @@ class Index:
     ) -> SyncReport:
         """Add the rows of a table, or change those whose key is there; remove nothing."""
         bank = _bank(source, table)
-        with writing(self.path, wait_seconds=wait_seconds, progress=progress) as change:
+        with _writing(self.path, wait_seconds, progress) as change:
             self.report = change.sync(bank, self._recipe, remove_missing=False)
         return self.report
 
@@ -186,13 +188,13 @@ class Index:
         Raises:
             DataError: a key is not in the index; nothing was removed.
         """
-        with writing(self.path, wait_seconds=wait_seconds) as change:
+        with _writing(self.path, wait_seconds) as change:
             self.report = change.remove(keys, self._recipe)
         return self.report
 
     def compact(self, *, wait_seconds: float = 0.0) -> None:
         """Write a new FAISS snapshot and give free space back; answers stay the same."""
-        with writing(self.path, wait_seconds=wait_seconds) as change:
+        with _writing(self.path, wait_seconds) as change:
             change.compact()
 
     def search(
@@ -279,7 +281,9 @@ class Index:
     def questions(self) -> Iterator[StandardQuestion]:
         """Every standard question of the bank, in the order it came."""
         with self._reader.reading() as meta:
-            yield from self._reader.bank(meta)
+            bank = list(self._reader.bank(meta))
+        # Only now, so that the caller's loop may search, and keeps no transaction open.
+        yield from bank
 
     def verify(self) -> VerifyReport:
         """Check all rows, checksums and the snapshot."""
@@ -328,7 +332,18 @@ class Index:
         self.close()
 
 
+def _writing(
+    path: Path, wait_seconds: float, progress: Progress | None = None
+) -> AbstractContextManager[Writing]:
+    # A query needs none of what changes an index.
+    from semsearch.writing import writing
+
+    return writing(path, wait_seconds=wait_seconds, progress=progress)
+
+
 def _bank(source: Any, table: dict[str, Any]) -> Sequence[StandardQuestion]:
+    from semsearch.tables import Bank, read_bank
+
     if isinstance(source, Bank):
         return source.questions
     if isinstance(source, Iterable) and not isinstance(source, str):

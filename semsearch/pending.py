@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
+from semsearch.files import storage_error
 from semsearch.types import Vectors
 
 FILE = "pending.vectors"
@@ -27,15 +29,19 @@ class Pending:
         Args:
             encoder: digest of what makes the vectors; records of any other are dropped.
             dim: length of a vector.
+
+        Raises:
+            StorageError: the directory cannot be written, or the disk is full.
         """
         self.path = directory / FILE
         self._header = hashlib.sha256(f"{encoder}:{dim}".encode()).digest()
         self._record = np.dtype([("text", "V32"), ("vector", "<f4", (dim,)), ("crc", "<u4")])
-        self._vectors = self._load()
-        mode = "ab" if self._vectors else "wb"
-        self._file = self.path.open(mode)
-        if not self._vectors:
-            self._file.write(self._header)
+        with self._storage_errors():
+            self._vectors = self._load()
+            mode = "ab" if self._vectors else "wb"
+            self._file = self.path.open(mode)
+            if not self._vectors:
+                self._file.write(self._header)
 
     def _load(self) -> dict[bytes, Vectors]:
         if not self.path.is_file():
@@ -61,14 +67,22 @@ class Pending:
         return self._vectors.get(_hash(text))
 
     def put(self, texts: Sequence[str], vectors: Vectors) -> None:
-        """Keep the vectors (n, dim) of n texts."""
+        """Keep the vectors (n, dim) of n texts. StorageError where the disk is full."""
         records = np.zeros(len(texts), self._record)
         for row, text in enumerate(texts):
             key, vector = _hash(text), vectors[row].astype("<f4")
             records[row] = (np.void(key), vector, _crc(key, vector.tobytes()))
             self._vectors[key] = vectors[row]
-        self._file.write(records.tobytes())
-        self._file.flush()
+        with self._storage_errors():
+            self._file.write(records.tobytes())
+            self._file.flush()
+
+    @contextmanager
+    def _storage_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise storage_error(self.path, error) from error
 
     def __enter__(self) -> Pending:
         return self
@@ -79,7 +93,8 @@ class Pending:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.close()
+        with self._storage_errors():
+            self._file.close()
 
 
 def discard_pending(directory: Path) -> None:

@@ -57,9 +57,10 @@ def _tidy(directory: Path, keep: tuple[Meta, ...]) -> None:
     """Remove files that no meta in `keep` names. The last but one stays for slow readers."""
     named = {meta.snapshot.name for meta in keep if meta.snapshot}
     named |= {meta.encoder.source for meta in keep if meta.encoder.inside}
-    for path in directory.glob("vectors-*"):
+    # With a dot: what was not finished when the process was killed.
+    for path in [*directory.glob("vectors-*"), *directory.glob(".vectors-*")]:
         if path.name not in named:
             path.unlink(missing_ok=True)
-    for path in directory.glob("encoder-*"):
+    for path in [*directory.glob("encoder-*"), *directory.glob(".encoder-*")]:
         if path.name not in named:
             shutil.rmtree(path, ignore_errors=True)

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from semsearch.ann import Neighbours
-from semsearch.errors import CorruptIndexError
+from semsearch.encoder.config import read_layout
+from semsearch.encoder.fingerprint import fingerprint
+from semsearch.errors import CorruptIndexError, EncoderError
 from semsearch.store import BankReader, Meta
 from semsearch.store.rows import content_hash
 from semsearch.types import Ids, Vectors
@@ -30,7 +32,7 @@ class VerifyReport:
 
 
 def verify(directory: Path, reader: BankReader) -> VerifyReport:
-    """Read all rows, compare every checksum, and hold the snapshot against the rows.
+    """Read all rows, compare every checksum, and hold snapshot and encoder against the rows.
 
     Raises:
         IndexNotFoundError: there is no finished index.
@@ -45,6 +47,7 @@ def verify(directory: Path, reader: BankReader) -> VerifyReport:
         if bad:
             problems.append(f"questions.db: {bad} vectors are not of unit length")
         problems += _snapshot(directory, reader, meta, labels, vectors)
+        problems += _encoder(directory, meta)
         return VerifyReport(meta.questions, meta.phrasings, tuple(problems))
 
 
@@ -77,4 +80,19 @@ def _snapshot(
         return [f"{name}: it does not hold the phrasings that questions.db holds"]
     if not np.allclose(snapshot.vectors()[alive][order], vectors[covered][expected], atol=1e-6):
         return [f"{name}: its vectors are not those of questions.db"]
+    return []
+
+
+def _encoder(directory: Path, meta: Meta) -> list[str]:
+    """An encoder that is kept inside the index must be the one that was put there."""
+    kept = meta.encoder
+    if not kept.inside:
+        return []
+    try:
+        layout = read_layout(directory / kept.source)
+        found = fingerprint(layout, layout.tail).to_dict()
+    except (EncoderError, OSError) as error:
+        return [f"{error} Make it again with --rebuild."]
+    if found != kept.fingerprint:
+        return [f"{kept.source}: it is not the encoder that was kept. Make it again with --rebuild."]
     return []

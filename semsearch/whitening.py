@@ -178,13 +178,12 @@ def _too_steep(directions: _Matrix, variances: _Matrix, dim: int) -> bool:
 
 def _shrunk(distinct: _Matrix, dim: int) -> tuple[_Matrix, float]:
     """Ledoit-Wolf; more than it asks for where entries of the kernel would still be too large."""
-    from sklearn.covariance import LedoitWolf
+    from sklearn.covariance import ledoit_wolf
 
     # Rows are brought to one scale first: the estimate does not depend on it, its rounding does.
     scale = float(distinct.std())
-    estimate = LedoitWolf().fit(distinct / scale)
-    covariance = np.asarray(estimate.covariance_, np.float64)
-    shrinkage = float(estimate.shrinkage_)
+    estimate, found = ledoit_wolf(distinct / scale)
+    covariance, shrinkage = np.asarray(estimate, np.float64), float(found)
     even = np.eye(len(covariance)) * np.trace(covariance) / len(covariance)
     more = 1e-4
     while _too_steep(*_spectrum(covariance * scale**2), dim):

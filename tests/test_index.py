@@ -30,7 +30,9 @@ BANK = [
     StandardQuestion("refund", "How do I get a refund?", "Within 5 days.", ("money back please",)),
     StandardQuestion("track", "Where is my parcel?", "See the app.", ("track my package",)),
     StandardQuestion("card", "My card was stolen", "Call us.", ("lost card", "card is lost")),
-    StandardQuestion("hours", "营业时间是什么时候", "九点到五点。", ("几点开门",), {"城市": "上海"}),
+    StandardQuestion(
+        "hours", "营业时间是什么时候", "九点到五点。", ("几点开门",), {"城市": "上海"}
+    ),
 ]
 
 
@@ -192,7 +194,10 @@ def test_an_open_index_sees_what_another_one_wrote(path: Path) -> None:
 def test_rows_and_frames_build_the_same_bank(tmp_path: Path, tiny_encoder: Encoder) -> None:
     pandas = pytest.importorskip("pandas")
     polars = pytest.importorskip("polars")
-    rows = [{"key": "a", "question": "Where?", "answer": "There."}, {"key": "b", "question": "Who?"}]
+    rows = [
+        {"key": "a", "question": "Where?", "answer": "There."},
+        {"key": "b", "question": "Who?"},
+    ]
     full = [{"answer": "", **row} for row in rows]
     banks = []
     for name, source in [
@@ -226,7 +231,9 @@ def test_a_bank_file_is_synced_by_its_path(tmp_path: Path, tiny_encoder_dir: Pat
 def test_an_interrupted_build_goes_on_where_it_stopped(
     tmp_path: Path, tiny_encoder: Encoder
 ) -> None:
-    bank = [StandardQuestion(f"k{n}", f"question {'very ' * (n % 9)}number {n}") for n in range(400)]
+    bank = [
+        StandardQuestion(f"k{n}", f"question {'very ' * (n % 9)}number {n}") for n in range(400)
+    ]
     counting = Counting(tiny_encoder)
 
     def stop(done: int, total: int) -> None:

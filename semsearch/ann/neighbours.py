@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from semsearch.files import atomic_write
 from semsearch.types import Ids, Scores, Vectors
 
 FLAT = "Flat"
+_THREADED_FROM = 8
 
 
 def _faiss() -> Any:
@@ -21,6 +23,12 @@ def _faiss() -> Any:
     except ImportError as error:
         raise MissingExtraError("faiss", "cpu") from error
     return faiss
+
+
+@cache
+def _threads() -> int:
+    """How many threads FAISS takes when it is left alone."""
+    return int(_faiss().omp_get_max_threads())
 
 
 class Neighbours:
@@ -71,6 +79,9 @@ class Neighbours:
         if exclude is not None and len(exclude):
             selector = faiss.IDSelectorNot(faiss.IDSelectorBatch(exclude))
             params = faiss.SearchParameters(sel=selector)
+        # For few queries FAISS is faster on one thread, and much so beside another busy process.
+        threads = _threads()
+        faiss.omp_set_num_threads(threads if len(queries) >= _THREADED_FROM else 1)
         scores, labels = self._index.search(queries, n, params=params)
         # FAISS pads with -1 when fewer than n vectors can be found.
         scores[labels < 0] = -np.inf

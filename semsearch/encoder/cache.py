@@ -7,11 +7,13 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+from semsearch.errors import StorageError
+from semsearch.files import atomic_write
 
 _RACY_SECONDS = 2.0
 
@@ -48,30 +50,8 @@ def remembered(
     value = compute()
     # A file written this moment may be written again within the clock's grain: do not trust it.
     if all(time.time() - stat.st_mtime > _RACY_SECONDS for _, stat in stats):
-        with contextlib.suppress(OSError):
-            write_atomically(entry, json.dumps(value).encode())
+        with contextlib.suppress(OSError, StorageError):
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_write(entry) as file:
+                file.write(json.dumps(value).encode())
     return value
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that no reader ever sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(name).replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
-
-
-def fsync(path: Path) -> None:
-    """Bring a file, or the names in a folder, to the disk; a no-op where folders cannot be."""
-    with contextlib.suppress(PermissionError):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -17,6 +17,7 @@ from semsearch.encoder.config import UNLIMITED, Layout, longest_input
 from semsearch.encoder.fingerprint import onnx_key
 from semsearch.encoder.quiet import quiet
 from semsearch.errors import EncoderError, MissingExtraError, StorageError
+from semsearch.files import fsync
 
 _log = logging.getLogger("semsearch")
 _NEEDED = ("torch", "sentence_transformers", "onnx", "onnxscript")
@@ -79,9 +80,9 @@ def _export_into(root: Path, layout: Layout, trust_remote_code: bool) -> Path:
             made = Path(temporary) / "body"
             _export(layout, made, trust_remote_code)
             for path in [*made.iterdir(), made]:
-                cache.fsync(path)
+                fsync(path)
             made.rename(final)
-        cache.fsync(root)
+        fsync(root)
     return final / "model.onnx"
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from semsearch.encoder import safetensors
-from semsearch.encoder.cache import fsync
 from semsearch.encoder.config import Layout, module_kind, read_json
 from semsearch.encoder.fingerprint import weight_files
 from semsearch.encoder.modules import Dense
 from semsearch.errors import EncoderError, StorageError
+from semsearch.files import fsync
 
 # Everything else in an encoder's directory is pickled, for other frameworks, or not needed.
 _KEPT = {".json", ".txt", ".model", ".safetensors", ".py", ".md"}

@@ -77,6 +77,7 @@ class BankReader:
         self._connect()
 
     def _connect(self) -> None:
+        self._inode = self._stamp()[0]
         with sqlite_errors(self.path):
             self._connection, self._immutable = connect_reader(self.path)
 
@@ -92,10 +93,11 @@ class BankReader:
             IndexNotFoundError: no build ever finished here.
             CorruptIndexError: a row does not match its checksum.
         """
-        if self._immutable:
+        before = self._stamp()
+        if self._immutable or before[0] != self._inode:
+            # Nothing tells an immutable connection of a commit, nor any of a new file.
             self.close()
             self._connect()
-        before = self._stamp()
         with sqlite_errors(self.path):
             self._connection.execute("BEGIN")
             try:
@@ -163,7 +165,7 @@ class BankReader:
         query = f"{_PHRASING} WHERE question_id {_AMONG} ORDER BY id"
         found: dict[int, list[PhrasingRow]] = {id_: [] for id_ in wanted}
         for row in self._phrasings(query, (json.dumps(wanted),)):
-            found[row.question_id].append(row)
+            found.setdefault(row.question_id, []).append(row)
         return found
 
     def first_phrasings(self, n: int) -> list[PhrasingRow]:

@@ -61,24 +61,32 @@ def connect_reader(path: Path) -> tuple[sqlite3.Connection, bool]:
     """
     # An absolute URI: a name may hold '?' or '#', and the working directory may change.
     uri = path.resolve().as_uri()
+    connection = _connect(f"{uri}?mode=ro")
     try:
-        connection = _connect(f"{uri}?mode=ro")
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.OperationalError:
+    except BaseException as error:
+        connection.close()
         wal = path.with_name(path.name + "-wal")
-        if os.access(path.parent, os.W_OK) or (wal.exists() and wal.stat().st_size):
+        if (
+            not isinstance(error, sqlite3.OperationalError)
+            or os.access(path.parent, os.W_OK)
+            or (wal.exists() and wal.stat().st_size)
+        ):
             raise
-    else:
-        return connection, False
-    return _connect(f"{uri}?mode=ro&immutable=1"), True
+        return _connect(f"{uri}?mode=ro&immutable=1"), True
+    return connection, False
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
     """Open for writing: WAL, so that readers go on; every commit is on disk when it returns."""
     connection = _connect(f"{path.resolve().as_uri()}?mode=rwc", isolation_level="DEFERRED")
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

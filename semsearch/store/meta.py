@@ -83,7 +83,8 @@ def load(connection: sqlite3.Connection, path: Path) -> Meta | None:
     if not rows:
         return None
     checksum = rows.pop("checksum", None)
-    if checksum != str(_checksum(rows)):
+    texts = all(isinstance(text, str) for row in rows.items() for text in row)
+    if not texts or checksum != str(_checksum(rows)):
         raise CorruptIndexError(damaged(path, "the meta table does not match its checksum"))
     values = {name: json.loads(value) for name, value in rows.items()}
     if values["format"] != FORMAT:

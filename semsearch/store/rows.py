@@ -38,17 +38,17 @@ CREATE TABLE IF NOT EXISTS tombstones (
 """
 # AUTOINCREMENT: an id is never used twice, so "newer than the snapshot" is a comparison of ids.
 
-_ID_BITS = 32
+ID_BITS = 32
 
 
 def label_of(question_id: int, phrasing_id: int) -> int:
     """One 64-bit FAISS label for a phrasing that also says which standard question it is of."""
-    return question_id << _ID_BITS | phrasing_id
+    return question_id << ID_BITS | phrasing_id
 
 
 def split_label(label: int) -> tuple[int, int]:
     """(question_id, phrasing_id) of a label."""
-    return label >> _ID_BITS, label & ((1 << _ID_BITS) - 1)
+    return label >> ID_BITS, label & ((1 << ID_BITS) - 1)
 
 
 def checksum(*parts: str | bytes | int) -> int:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from semsearch.errors import CorruptIndexError
 from semsearch.store import meta as meta_table
-from semsearch.store.connection import DATABASE, connect_writer, sqlite_errors
+from semsearch.store.connection import DATABASE, connect_writer, damaged, sqlite_errors
 from semsearch.store.meta import Meta
 from semsearch.store.rows import (
+    ID_BITS,
     SCHEMA,
     checksum,
     content_hash,
@@ -52,16 +55,20 @@ class BankWriter:
         self.path = directory / DATABASE
         with sqlite_errors(self.path):
             self._connection = connect_writer(self.path)
-            self._db = sqlite_utils.Database(self._connection, execute_plugins=False)
-            self._connection.executescript(SCHEMA)
+            try:
+                self._db = sqlite_utils.Database(self._connection, execute_plugins=False)
+                self._connection.executescript(SCHEMA)
+            except BaseException:
+                self._connection.close()
+                raise
 
     def close(self) -> None:
         """Bring the log into the file, so that one file holds everything, and close."""
-        with sqlite_errors(self.path):
-            # A reader in the middle of a long read is not waited for: the log just stays longer.
+        with closing(self._connection), suppress(sqlite3.OperationalError):
+            # A reader in the middle of a long read is not waited for, and a full disk is no
+            # error: what is committed is safe in the log, which just stays longer.
             self._connection.execute("PRAGMA busy_timeout = 500")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            self._connection.close()
 
     def meta(self) -> Meta | None:
         """The meta table, None before the first build finished."""
@@ -138,10 +145,15 @@ class BankWriter:
         return meta
 
     def _next(self, table: str) -> int:
-        used = self._connection.execute(
-            "SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)
+        """The first id that was never used."""
+        (used,) = self._connection.execute(
+            "SELECT max(seq) FROM sqlite_sequence WHERE name = ?", (table,)
         ).fetchone()
-        return int(used[0]) + 1 if used else 1
+        (last,) = self._connection.execute(f"SELECT max(id) FROM {table}").fetchone()
+        if not isinstance(used or 0, int) or not (last or 0) <= (used or 0) < 2**ID_BITS - 1:
+            # Going on would give a row the id of another one.
+            raise CorruptIndexError(damaged(self.path, f"the last id of {table} is not {used}"))
+        return (used or 0) + 1
 
     def _delete(self, table: str, ids: Sequence[int]) -> None:
         self._connection.executemany(f"DELETE FROM {table} WHERE id = ?", [(id_,) for id_ in ids])

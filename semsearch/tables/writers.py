@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
-import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from semsearch.errors import DataError, MissingExtraError, StorageError
+from semsearch.errors import DataError, MissingExtraError
+from semsearch.files import atomic_write
 from semsearch.tables.cells import brief, flaw, plain, scalar
 
 Rows = Sequence[Mapping[str, Any]]
@@ -66,7 +65,9 @@ def write_table(
         raise DataError(
             f"{target}: cannot write '{suffix}'. Use .csv, .tsv, .jsonl, .parquet or .xlsx."
         )
-    _replace(target, data)
+    # Through a symbolic link, rather than over it.
+    with atomic_write(target.resolve()) as file:
+        file.write(data)
 
 
 def _delimited(names: Sequence[str], rows: Rows, delimiter: str) -> str:
@@ -167,20 +168,3 @@ def _encode(target: Path, content: str, encoding: str) -> bytes:
         raise DataError(
             f"{target}: {encoding} has no character {character!r} (line {line}). Write utf-8."
         ) from None
-
-
-def _replace(target: Path, data: bytes) -> None:
-    """Write a file beside its target and rename it, so that no reader sees half of it."""
-    target = target.resolve()  # through a symbolic link, rather than over it
-    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        try:
-            with beside.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(f"{target}: cannot be written: {error.strerror or error}.") from None

@@ -119,7 +119,9 @@ def test_removing_most_of_a_bank_wants_yes(run: Run, tmp_path: Path) -> None:
     run("build", "faq.csv")
     write_table(tmp_path / "faq.csv", FAQ[:1])
     refused = run("build", "faq.csv")
-    assert refused.exit_code == 2 and "remove 3 of 4" in refused.stderr and "--yes" in refused.stderr
+    assert (
+        refused.exit_code == 2 and "remove 3 of 4" in refused.stderr and "--yes" in refused.stderr
+    )
     assert "3 removed" in run("build", "faq.csv", "--yes").stdout
 
 
@@ -133,7 +135,9 @@ def test_export_and_build_come_full_circle(run: Run) -> None:
     run("build", "faq.csv")
     for name in ("out.csv", "out.jsonl", "out.xlsx"):
         assert run("export", "index/faq", name).exit_code == 0
-        assert "0 added, 0 changed, 0 removed, 4 unchanged" in run("build", name, "index/faq").stdout
+        assert (
+            "0 added, 0 changed, 0 removed, 4 unchanged" in run("build", name, "index/faq").stdout
+        )
 
 
 @pytest.mark.parametrize(

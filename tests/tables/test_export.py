@@ -10,7 +10,9 @@ from semsearch.tables import read_bank, write_bank
 from semsearch.types import StandardQuestion
 
 BANK = [
-    StandardQuestion("a", "退款, how?", "五天\n内", ("a | b; c", "[1]", "=1+1"), {"城市": "上海", "n": 3}),
+    StandardQuestion(
+        "a", "退款, how?", "五天\n内", ("a | b; c", "[1]", "=1+1"), {"城市": "上海", "n": 3}
+    ),
     StandardQuestion("b", "Who?", "", (), {"城市": "", "n": None}),
 ]
 SUFFIXES = [".csv", ".tsv", ".jsonl", ".parquet", ".xlsx"]
