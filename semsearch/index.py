@@ -24,6 +24,7 @@ from semsearch.verification import VerifyReport, verify
 from semsearch.view import View
 
 if TYPE_CHECKING:
+    from semsearch.tables import Roles
     from semsearch.writing import Writing
 
 
@@ -165,7 +166,8 @@ class Index:
         """Bring the index in line with a table: add, change and remove. Arguments as in `build`."""
         bank = _bank(source, table)
         with _writing(self.path, wait_seconds, progress) as change:
-            self.report = change.sync(bank, self._recipe, allow_removal=allow_removal)
+            recipe = replace(self._recipe, encoder=self._encoder)
+            self.report = change.sync(bank, recipe, allow_removal=allow_removal)
         return self.report
 
     def add(
@@ -179,7 +181,8 @@ class Index:
         """Add the rows of a table, or change those whose key is there; remove nothing."""
         bank = _bank(source, table)
         with _writing(self.path, wait_seconds, progress) as change:
-            self.report = change.sync(bank, self._recipe, remove_missing=False)
+            recipe = replace(self._recipe, encoder=self._encoder)
+            self.report = change.sync(bank, recipe, remove_missing=False)
         return self.report
 
     def remove(self, keys: Sequence[str], *, wait_seconds: float = 0.0) -> SyncReport:
@@ -284,6 +287,12 @@ class Index:
             bank = list(self._reader.bank(meta))
         # Only now, so that the caller's loop may search, and keeps no transaction open.
         yield from bank
+
+    def export(self, path: str | Path) -> tuple[int, Roles | None]:
+        """Write the bank to a table that `build` reads back; see `semsearch.tables.write_bank`."""
+        from semsearch.tables import write_bank
+
+        return write_bank(path, self.questions())
 
     def verify(self) -> VerifyReport:
         """Check all rows, checksums and the snapshot."""

@@ -43,6 +43,14 @@ class Recipe:
             whiten=self.whiten or (meta.dim if kept.unwhitened else None),
         )
 
+    def loaded(self, meta: Meta) -> Encoder | None:
+        """The encoder of an index, where the caller has it loaded already."""
+        if isinstance(self.encoder, Encoder) and (
+            self.encoder.fingerprint.to_dict() == meta.encoder.fingerprint
+        ):
+            return self.encoder
+        return None
+
     def load(self) -> Encoder:
         """The encoder, not yet whitened."""
         if isinstance(self.encoder, Encoder):

@@ -6,8 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from semsearch.ann import Neighbours
-from semsearch.ann.neighbours import FLAT
+from semsearch.ann import FLAT, Neighbours
 from semsearch.store import BankReader, BankWriter, Meta, Snapshot
 
 # Up to here, rows that the snapshot lacks are read at every start in a moment.

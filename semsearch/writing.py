@@ -14,6 +14,7 @@ from time import perf_counter
 import numpy as np
 
 from semsearch import snapshots, sync
+from semsearch.ann import require_faiss
 from semsearch.encoder import Encoder
 from semsearch.encoding import Progress, encode, text_warnings
 from semsearch.errors import IndexNotFoundError, StorageError
@@ -120,7 +121,9 @@ class Writing:
         encoded: dict[str, Vectors] = {}
         if missing:
             with reader.reading():
-                encoder = made_by(self.directory, before, reader, recipe.runtime, recipe.device)
+                encoder = recipe.loaded(before) or made_by(
+                    self.directory, before, reader, recipe.runtime, recipe.device
+                )
             warnings += text_warnings(encoder, missing)
             encoded = self._encode(encoder, missing)
         if plan.edits or meta != before:
@@ -233,6 +236,7 @@ def writing(
         StorageError: the directory cannot be written.
     """
     started = perf_counter()
+    require_faiss()
     with write_lock(directory, wait_seconds):
         existing = _existing(directory)
         try:

@@ -1,5 +1,5 @@
 """Nearest neighbours with FAISS. This package is the only code that imports faiss."""
 
-from semsearch.ann.neighbours import Neighbours, merge
+from semsearch.ann.neighbours import FLAT, Neighbours, merge, require_faiss
 
-__all__ = ["Neighbours", "merge"]
+__all__ = ["FLAT", "Neighbours", "merge", "require_faiss"]

@@ -25,6 +25,15 @@ def _faiss() -> Any:
     return faiss
 
 
+def require_faiss() -> None:
+    """Find out that FAISS is missing before any work is done.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    _faiss()
+
+
 @cache
 def _threads() -> int:
     """How many threads FAISS takes when it is left alone."""

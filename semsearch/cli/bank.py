@@ -174,10 +174,9 @@ def export(index_dir: Path, file: Path) -> None:
       semsearch export index/faq faq.csv
     """
     from semsearch.index import Index
-    from semsearch.tables import write_bank
 
     with Index.open(index_dir) as index:
-        n, roles = write_bank(file, index.questions())
+        n, roles = index.export(file)
     click.echo(f"{file}: {n} standard questions")
     if roles:
         click.echo(
