@@ -12,7 +12,7 @@ from semsearch.encoder import Encoder, Fingerprint
 from semsearch.errors import EncoderMismatchError
 from semsearch.store import BankReader, EncoderRecord, Meta
 from semsearch.types import Device, Pooling, RuntimeName
-from semsearch.whitening import Whitening
+from semsearch.whitening import Whitening, check_dim
 
 DEFAULT_ENCODER = "minilm"
 
@@ -52,17 +52,24 @@ class Recipe:
         return None
 
     def load(self) -> Encoder:
-        """The encoder, not yet whitened."""
-        if isinstance(self.encoder, Encoder):
-            return self.encoder
-        return Encoder.load(
-            self.encoder or DEFAULT_ENCODER,
-            runtime=self.runtime,
-            device=self.device,
-            pooling=self.pooling,
-            max_length=self.max_length,
-            trust_remote_code=self.trust_remote_code,
-        )
+        """The encoder, not yet whitened.
+
+        Raises:
+            EncoderError: it cannot be had, or has fewer dimensions than it is to be whitened to.
+        """
+        encoder = self.encoder
+        if not isinstance(encoder, Encoder):
+            encoder = Encoder.load(
+                encoder or DEFAULT_ENCODER,
+                runtime=self.runtime,
+                device=self.device,
+                pooling=self.pooling,
+                max_length=self.max_length,
+                trust_remote_code=self.trust_remote_code,
+            )
+        if self.whiten is not None:
+            check_dim(self.whiten, encoder.dim)
+        return encoder
 
     def record(self, encoder: Encoder) -> EncoderRecord:
         """What an index keeps of its encoder."""

@@ -20,6 +20,7 @@ MAX_KERNEL = 1e3
 
 _MAX_CONDITION = 1e10
 _MAX_COMPARED = 2000
+_MIN_HELD_OUT_OF = 20
 
 _Matrix = NDArray[np.float64]
 
@@ -37,6 +38,13 @@ class Whitening:
     @property
     def dim(self) -> int:
         return int(self.kernel.shape[1])
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return (
+            f"{len(self.mean)} dimensions whitened to {self.dim}, fitted on {self.n_samples} "
+            f"texts; {self.variance_kept:.1%} of the variance kept, shrinkage {self.shrinkage:.3f}"
+        )
 
     @property
     def weight(self) -> NDArray[np.float32]:
@@ -80,6 +88,18 @@ class WhiteningReport:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    def __str__(self) -> str:
+        """One line for people."""
+        changes = (
+            f"{name.replace('_', ' ')} {before:.3f} -> {after:.3f}"
+            for name, (before, after) in (
+                ("mean_cosine", self.mean_cosine),
+                ("mean_correlation", self.mean_correlation),
+                ("effective_rank", self.effective_rank),
+            )
+        )
+        return f"on {self.n_rows} held-out texts: {', '.join(changes)}"
+
 
 def fit(embeddings: Embeddings, dim: int) -> Whitening:
     """Fit the linear map that makes sentence embeddings isotropic.
@@ -104,8 +124,7 @@ def fit(embeddings: Embeddings, dim: int) -> Whitening:
     if rows.ndim != 2:
         raise EncoderError(f"whitening takes a matrix of embeddings, not shape {rows.shape}.")
     n, d = rows.shape
-    if not 1 <= dim <= d:
-        raise EncoderError(f"whitening to {dim} dimensions: the embeddings have {d}.")
+    check_dim(dim, d)
     if not np.isfinite(rows).all():
         raise EncoderError("whitening: some embeddings hold NaN or infinity.")
     distinct = _distinct(rows)
@@ -131,6 +150,35 @@ def fit(embeddings: Embeddings, dim: int) -> Whitening:
         variance_kept=kept,
         shrinkage=shrinkage,
     )
+
+
+def check_dim(dim: int, d: int) -> None:
+    """Find out before anything is encoded that d dimensions cannot be whitened to `dim`.
+
+    Raises:
+        EncoderError: dim outside 1..d.
+    """
+    if not 1 <= dim <= d:
+        raise EncoderError(f"whitening to {dim} dimensions: the embeddings have {d}.")
+
+
+def fit_and_compare(embeddings: Embeddings, dim: int) -> tuple[Whitening, WhiteningReport | None]:
+    """`fit`, with a report on rows that a fit on nine tenths of them has not seen.
+
+    Returns:
+        The whitening, fitted on all rows; the report, None for too few rows to hold any out.
+
+    Raises:
+        EncoderError: as `fit`.
+    """
+    whitening = fit(embeddings, dim)
+    if len(embeddings) < _MIN_HELD_OUT_OF:
+        return whitening, None
+    held_out = np.arange(len(embeddings)) % 10 == 0
+    try:
+        return whitening, compare(fit(embeddings[~held_out], dim), embeddings[held_out])
+    except EncoderError:  # the rows that are left are too much alike
+        return whitening, None
 
 
 def compare(whitening: Whitening, heldout: Embeddings) -> WhiteningReport:

@@ -5,6 +5,7 @@ Whatever happens on the way, the index is as it was until the commit, and as ask
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,9 @@ from semsearch.recipe import Recipe, made_by, whitened
 from semsearch.store import BankReader, BankWriter, Meta, QuestionRow
 from semsearch.sync import Plan, SyncReport, SyncWarning
 from semsearch.types import StandardQuestion, Vectors
-from semsearch.whitening import fit
+from semsearch.whitening import Whitening, fit_and_compare
+
+log = logging.getLogger(__name__)
 
 DEFAULT_SCORE: Score = "top3"
 """More right answers on 19 of 21 banks: benchmarks/answer_quality.py."""
@@ -151,7 +154,12 @@ class Writing:
         else:
             embeddings = self._embed(base, list(recipe.whiten_on or texts))
             fit_on = np.stack(list(embeddings.values()))
-            whitening = fit(fit_on, recipe.whiten)
+            whitening, report = fit_and_compare(fit_on, recipe.whiten)
+            log.info("%s", whitening)
+            if report:
+                log.info("  %s", report)
+            if whitening.shrinkage:
+                warnings.append(_little_to_fit_on(whitening))
             encoder, record = whitened(self.directory, base, whitening, record)
             if recipe.whiten_on is not None:
                 embeddings = self._embed(base, texts)
@@ -223,6 +231,15 @@ class Writing:
             seconds=perf_counter() - self.started,
             warnings=tuple(warnings),
         )
+
+
+def _little_to_fit_on(whitening: Whitening) -> SyncWarning:
+    return SyncWarning(
+        "whitening",
+        f"{whitening.n_samples} texts say little about {len(whitening.mean)} dimensions, so the "
+        f"whitening was shrunk ({whitening.shrinkage:.2f}). Fit it on more: --whiten-on FILE.",
+        whitening.n_samples,
+    )
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from semsearch.errors import EncoderError
-from semsearch.whitening import MAX_KERNEL, compare, fit
+from semsearch.whitening import MAX_KERNEL, compare, fit, fit_and_compare
 
 
 def anisotropic(n, d, seed=0):
@@ -166,3 +166,13 @@ def test_minilm_gets_more_isotropic_on_questions_it_was_not_fitted_on(data_dir):
     report = compare(whitening, embeddings[700:])
     assert report.mean_cosine[1] < report.mean_cosine[0] / 3
     assert 0.5 < whitening.variance_kept < 1
+
+
+def test_a_fit_is_reported_on_rows_that_it_has_not_seen() -> None:
+    rows = anisotropic(400, 16)
+    whitening, report = fit_and_compare(rows, 8)
+    np.testing.assert_array_equal(whitening.kernel, fit(rows, 8).kernel)
+    assert report is not None and report.n_rows == 40
+    assert report == compare(fit(rows[np.arange(400) % 10 > 0], 8), rows[::10])
+    assert "of the variance kept" in str(whitening) and "40 held-out texts" in str(report)
+    assert fit_and_compare(rows[:12], 4)[1] is None

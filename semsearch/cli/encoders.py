@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -94,37 +93,23 @@ def whiten(
 
     texts = list(dict.fromkeys(read_texts(texts_file, column=column)))
     base = Encoder.load(name, runtime=runtime, device=device)
-    fit_on, held_out = _split(texts)
+    whitening.check_dim(dim, base.dim)
     with output.ProgressBar("encoding") as progress:
-        embeddings = base.embed(fit_on + held_out, progress=output.counted(progress, len(texts)))
-    fitted = whitening.fit(embeddings[: len(fit_on)], dim)
+        embeddings = base.embed(texts, progress=output.counted(progress, len(texts)))
+    fitted, report = whitening.fit_and_compare(embeddings, dim)
     base.whitened(fitted).save(out)
-    facts: dict[str, Any] = {
-        "path": str(out),
-        "dim": dim,
-        "fitted_on": fitted.n_samples,
-        "variance_kept": round(fitted.variance_kept, 4),
-        "shrinkage": round(fitted.shrinkage, 4),
-    }
-    if len(held_out) > 1:
-        facts["held_out"] = whitening.compare(fitted, embeddings[len(fit_on) :]).to_dict()
     if as_json:
-        output.echo_json(facts)
+        output.echo_json(
+            {
+                "path": str(out),
+                "dim": dim,
+                "fitted_on": fitted.n_samples,
+                "variance_kept": fitted.variance_kept,
+                "shrinkage": fitted.shrinkage,
+                "held_out": report.to_dict() if report else None,
+            }
+        )
         return
-    click.echo(
-        f"{out}: {base.dim} dimensions whitened to {dim}, fitted on {fitted.n_samples} texts; "
-        f"{fitted.variance_kept:.1%} of the variance kept, shrinkage {fitted.shrinkage:.3f}"
-    )
-    for measure, value in facts.get("held_out", {}).items():
-        if measure != "n_rows":
-            before, after = value
-            click.echo(
-                f"  {measure.replace('_', ' ')} on {len(held_out)} held-out texts: "
-                f"{before:.3f} before, {after:.3f} after"
-            )
-
-
-def _split(texts: list[str]) -> tuple[list[str], list[str]]:
-    """Every tenth text is held out."""
-    held_out = texts[::10] if len(texts) >= 20 else []
-    return [text for number, text in enumerate(texts) if number % 10 or not held_out], held_out
+    click.echo(f"{out}: {fitted}")
+    if report:
+        click.echo(f"  {report}")
