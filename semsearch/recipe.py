@@ -31,17 +31,24 @@ class Recipe:
     trust_remote_code: bool = False
 
     def filled_from(self, meta: Meta) -> Recipe:
-        """The same, with what was not asked for taken from an index; for encoding it again."""
+        """The same, with what was not asked for taken from an index.
+
+        Pooling and length belong to an encoder: they are not carried over to another one.
+        """
         kept = meta.encoder
-        if self.encoder is not None:
-            return self
+        same = self.encoder is None or self._name() == kept.name
         return replace(
             self,
-            encoder=kept.name,
-            pooling=self.pooling or kept.pooling,
-            max_length=self.max_length or kept.max_length,
+            encoder=kept.name if self.encoder is None else self.encoder,
+            pooling=self.pooling or (kept.pooling if same else None),
+            max_length=self.max_length or (kept.max_length if same else None),
             whiten=self.whiten or (meta.dim if kept.unwhitened else None),
         )
+
+    def _name(self) -> str:
+        encoder = self.encoder.source if isinstance(self.encoder, Encoder) else self.encoder
+        # A directory is found again when the next command runs in another directory.
+        return str(Path(encoder).resolve()) if encoder and Path(encoder).is_dir() else str(encoder)
 
     def loaded(self, meta: Meta) -> Encoder | None:
         """The encoder of an index, where the caller has it loaded already."""
@@ -73,9 +80,7 @@ class Recipe:
 
     def record(self, encoder: Encoder) -> EncoderRecord:
         """What an index keeps of its encoder."""
-        source = encoder.source
-        if Path(source).is_dir():  # found again when the next command runs in another directory
-            source = str(Path(source).resolve())
+        source = replace(self, encoder=encoder)._name()
         return EncoderRecord(
             name=source,
             source=source,
@@ -100,7 +105,7 @@ class Recipe:
                 f"{directory}: its vectors are {whitened}. To have them whitened to "
                 f"{self.whiten}, encode the bank again with --rebuild."
             )
-        asked = (self.encoder, self.pooling, self.max_length)
+        asked = (self.encoder and self._name(), self.pooling, self.max_length)
         if all(
             wish is None or wish == have
             for wish, have in zip(asked, (kept.name, kept.pooling, kept.max_length), strict=True)
@@ -129,8 +134,9 @@ def made_by(
         directory / kept.source if kept.inside else kept.source,
         runtime=runtime,
         device=device,
-        pooling=kept.pooling,
-        max_length=kept.max_length,
+        # A folder inside the index was saved with them as its own.
+        pooling=None if kept.inside else kept.pooling,
+        max_length=None if kept.inside else kept.max_length,
     )
     identity.check(directory, kept, encoder, reader.first_phrasings)
     return encoder
@@ -154,7 +160,5 @@ def whitened(
         source=folder,
         inside=True,
         fingerprint=encoder.fingerprint.to_dict(),
-        pooling=None,  # saved as the encoder's own
-        max_length=None,
         unwhitened=base.fingerprint.to_dict(),
     )

@@ -350,6 +350,22 @@ def test_whitening_is_kept_inside_the_index(tmp_path: Path, tiny_encoder_dir: Pa
     assert len(list(path.glob("encoder-*"))) <= 2
 
 
+def test_a_rebuild_with_another_encoder_keeps_the_whitening(
+    tmp_path: Path, tiny_encoder_dir: Path, other_tiny_encoder_dir: Path
+) -> None:
+    bank = [StandardQuestion(f"k{n}", f"question number {n}") for n in range(40)]
+    path = tmp_path / "faq"
+    Index.build(bank, path, encoder=tiny_encoder_dir, whiten=8, pooling="max").close()
+    with Index.open(path) as index:
+        before = index.info()["fingerprint"]
+    with Index.build(bank, path, rebuild=True) as index:
+        assert index.info()["fingerprint"] == before  # the same pooling, whitened the same way
+    Index.build(bank, path, encoder=tiny_encoder_dir).close()  # pooling and whitening as it has
+    with Index.build(bank, path, encoder=other_tiny_encoder_dir, rebuild=True) as index:
+        assert (index.info()["whitened"], index.info()["dim"]) == (True, 8)
+        assert index.search("question number 7", 1)[0].hits[0].key == "k7"
+
+
 def test_whitening_can_be_fitted_on_other_texts(tmp_path: Path, tiny_encoder_dir: Path) -> None:
     texts = [f"{word} number {n}" for n in range(60) for word in ("card", "refund")]
     with Index.build(
