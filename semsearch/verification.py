@@ -94,5 +94,7 @@ def _encoder(directory: Path, meta: Meta) -> list[str]:
     except (EncoderError, OSError) as error:
         return [f"{error} Make it again with --rebuild."]
     if found != kept.fingerprint:
-        return [f"{kept.source}: it is not the encoder that was kept. Make it again with --rebuild."]
+        return [
+            f"{kept.source}: it is not the encoder that was kept. Make it again with --rebuild."
+        ]
     return []

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 
 import numpy as np
 
@@ -32,9 +33,8 @@ class QuestionRow:
 
     def is_intact(self) -> bool:
         """Whether the row is what was written."""
-        return self.checksum == checksum(
-            self.id, self.key, self.question, self.answer, self.fields, self.hash
-        )
+        texts = (self.key, self.question, self.answer, self.fields, self.hash)
+        return _all_are(str, texts) and self.checksum == checksum(self.id, *texts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,11 @@ class PhrasingRow:
 
     def is_intact(self) -> bool:
         """Whether the row is what was written."""
-        return self.checksum == checksum(self.id, self.question_id, self.text, self.vector)
+        return (
+            _all_are(str, [self.text])
+            and _all_are(bytes, [self.vector])
+            and self.checksum == checksum(self.id, self.question_id, self.text, self.vector)
+        )
 
 
 _QUESTION = "SELECT id, key, question, answer, fields, hash, checksum FROM questions"
@@ -72,6 +76,7 @@ class BankReader:
             StorageError: it cannot be read.
         """
         self.path = directory / DATABASE
+        self._one_at_a_time = RLock()  # a connection has one transaction
         if not self.path.is_file():
             raise IndexNotFoundError(no_index(directory))
         self._connect()
@@ -93,26 +98,27 @@ class BankReader:
             IndexNotFoundError: no build ever finished here.
             CorruptIndexError: a row does not match its checksum.
         """
-        before = self._stamp()
-        if self._immutable or before[0] != self._inode:
-            # Nothing tells an immutable connection of a commit, nor any of a new file.
-            self.close()
-            self._connect()
-        with sqlite_errors(self.path):
-            self._connection.execute("BEGIN")
-            try:
-                meta = meta_table.load(self._connection, self.path)
-                if meta is None:
-                    raise IndexNotFoundError(
-                        f"{self.path.parent}: its first build did not finish. Run it again: "
-                        f"semsearch build TABLE {self.path.parent}"
-                    )
-                yield meta
-            finally:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-        if self._immutable and self._stamp() != before:
-            raise IndexBusyError(f"{self.path}: it was written while it was read. Try again.")
+        with self._one_at_a_time:
+            before = self._stamp()
+            if self._immutable or before[0] != self._inode:
+                # Nothing tells an immutable connection of a commit, nor any of a new file.
+                self.close()
+                self._connect()
+            with sqlite_errors(self.path):
+                self._connection.execute("BEGIN")
+                try:
+                    meta = meta_table.load(self._connection, self.path)
+                    if meta is None:
+                        raise IndexNotFoundError(
+                            f"{self.path.parent}: its first build did not finish. Run it again: "
+                            f"semsearch build TABLE {self.path.parent}"
+                        )
+                    yield meta
+                finally:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+            if self._immutable and self._stamp() != before:
+                raise IndexBusyError(f"{self.path}: it was written while it was read. Try again.")
 
     def _stamp(self) -> tuple[int, int, int]:
         try:
@@ -147,7 +153,10 @@ class BankReader:
         """Labels (n,) in the snapshot whose phrasings have been removed since."""
         rows = self._connection.execute("SELECT label FROM tombstones").fetchall()
         labels = [label for (label,) in rows]
-        if (len(labels), sum(labels)) != (meta.tombstones, meta.tombstone_sum):
+        if not _all_are(int, labels) or (len(labels), sum(labels)) != (
+            meta.tombstones,
+            meta.tombstone_sum,
+        ):
             raise self._damaged("the list of removed phrasings is not what was written")
         return np.array(labels, dtype=np.int64)
 
@@ -243,9 +252,13 @@ def no_index(directory: Path) -> str:
     return f"{directory}: there is no index here. Make one with: semsearch build TABLE {directory}"
 
 
+def _all_are(kind: type, values: Iterable[object]) -> bool:
+    # SQLite types are per value: a flipped bit can make a BLOB of a text, with the same bytes.
+    return all(isinstance(value, kind) for value in values)
+
+
 def _is_intact(row: QuestionRow | PhrasingRow) -> bool:
     try:
         return row.is_intact()
     except (TypeError, ValueError):
-        # SQLite types are per value: a damaged row can hold a number where text was.
-        return False
+        return False  # a number where text was, or text that is no number

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,15 +15,10 @@ DATABASE = "questions.db"
 # Readers never block on a writer in WAL mode; this covers the short moments of a checkpoint.
 BUSY_TIMEOUT_MS = 30_000
 
-_DAMAGED = (
-    "malformed",
-    "not a database",
-    "corrupt",
-    "no such table",
-    "no such column",
-    "encrypted",
-)
+# How SQLite words it; error codes come with Python 3.11 only.
+_NOT_TEXT = ("could not decode to utf-8",)
 _BUSY = ("locked", "busy")
+_REFUSED = ("full", "i/o error", "unable to open", "readonly", "locking protocol", "memory")
 
 
 @contextmanager
@@ -33,21 +27,27 @@ def sqlite_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        text = str(error).lower()
-        if any(word in text for word in _BUSY):
+        if _is_because(_NOT_TEXT, error):
+            # SQLite quotes all of the text, which is the owner's and may hold any word.
+            raise CorruptIndexError(damaged(path, "text that is not UTF-8")) from error
+        if _is_because(_BUSY, error):
             raise IndexBusyError(f"{path}: another process is writing. Try again.") from error
-        if any(word in text for word in _DAMAGED) or not isinstance(
-            error, sqlite3.OperationalError
-        ):
-            raise CorruptIndexError(damaged(path, str(error))) from error
-        raise StorageError(f"{path}: {error}. Check free space and permissions.") from error
+        if _is_because(_REFUSED, error):
+            raise StorageError(f"{path}: {error}. Check free space and permissions.") from error
+        raise CorruptIndexError(damaged(path, str(error))) from error
     except (UnicodeDecodeError, OverflowError) as error:
         # A flipped byte can turn stored text into bytes that are not UTF-8.
         raise CorruptIndexError(damaged(path, str(error))) from error
 
 
+def _is_because(words: tuple[str, ...], error: sqlite3.Error) -> bool:
+    text = str(error).lower()
+    return isinstance(error, sqlite3.OperationalError) and any(word in text for word in words)
+
+
 def damaged(path: Path, why: str) -> str:
     """The one message for a damaged file."""
+    why = " ".join(why.split())  # SQLite quotes SQL over several lines
     return f"{path}: the file is damaged ({why}). Restore it from a backup or build it again."
 
 
@@ -55,7 +55,7 @@ def connect_reader(path: Path) -> tuple[sqlite3.Connection, bool]:
     """Open for reading only.
 
     Returns:
-        The connection, and whether it is immutable: on a directory that cannot be written, SQLite
+        The connection, and whether it is immutable: on a disk that is read-only or full, SQLite
         cannot keep its shared memory there, so the file is read as it is, without locks. The
         caller must then see to it that the file did not change under it.
     """
@@ -66,11 +66,11 @@ def connect_reader(path: Path) -> tuple[sqlite3.Connection, bool]:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except BaseException as error:
         connection.close()
-        wal = path.with_name(path.name + "-wal")
+        log = path.with_name(path.name + "-wal")
         if (
             not isinstance(error, sqlite3.OperationalError)
-            or os.access(path.parent, os.W_OK)
-            or (wal.exists() and wal.stat().st_size)
+            or _is_because(_BUSY, error)
+            or (log.exists() and log.stat().st_size)  # then the file alone is an older state
         ):
             raise
         return _connect(f"{uri}?mode=ro&immutable=1"), True

@@ -76,11 +76,13 @@ def load(connection: sqlite3.Connection, path: Path) -> Meta | None:
     Raises:
         CorruptIndexError: the table is damaged, or of a format that this version cannot read.
     """
-    exists = connection.execute(
-        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'meta'"
-    ).fetchone()[0]
-    rows = dict(connection.execute("SELECT name, value FROM meta").fetchall()) if exists else {}
+    if not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+        return None
+    rows = dict(connection.execute("SELECT name, value FROM meta").fetchall())
     if not rows:
+        if connection.execute("SELECT 1 FROM questions LIMIT 1").fetchone():
+            # Both come with one commit, so a build did finish here.
+            raise CorruptIndexError(damaged(path, "the meta table is empty"))
         return None
     checksum = rows.pop("checksum", None)
     texts = all(isinstance(text, str) for row in rows.items() for text in row)

@@ -57,7 +57,7 @@ class BankWriter:
             self._connection = connect_writer(self.path)
             try:
                 self._db = sqlite_utils.Database(self._connection, execute_plugins=False)
-                self._connection.executescript(SCHEMA)
+                self._connection.executescript(f"BEGIN; {SCHEMA} COMMIT;")
             except BaseException:
                 self._connection.close()
                 raise

@@ -18,7 +18,9 @@ RECORD = EncoderRecord(
     name="tiny", source="tiny", inside=False, fingerprint={}, runtime="onnx", precision="float32"
 )
 META = Meta(dim=DIM, encoder=RECORD, score="best")
-FIRST = StandardQuestion("a", "Where is it?", "There.", ("where?", "它在哪里"), {"shop": "de", "n": 1})
+FIRST = StandardQuestion(
+    "a", "Where is it?", "There.", ("where?", "它在哪里"), {"shop": "de", "n": 1}
+)
 SECOND = StandardQuestion("b", "When?", "Now.")
 
 
@@ -89,7 +91,9 @@ def test_removed_phrasings_of_the_snapshot_become_tombstones(directory: Path) ->
     assert meta is not None
     snapshot = Snapshot("vectors-2.faiss", 1, 1, max_id=4, count=4, factory="Flat")
     meta = writer.set_snapshot(replace(meta, snapshot=snapshot))
-    meta = writer.apply([Change(1, FIRST, dropped=(2,)), _added(StandardQuestion("c", "Who?"))], meta)
+    meta = writer.apply(
+        [Change(1, FIRST, dropped=(2,)), _added(StandardQuestion("c", "Who?"))], meta
+    )
     writer.close()
     reader = BankReader(directory)
     with reader.reading() as meta:
