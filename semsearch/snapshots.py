@@ -22,11 +22,16 @@ def is_due(meta: Meta) -> bool:
     return newer + meta.tombstones > max(_LAG, _LAG_SHARE * meta.snapshot.count)
 
 
-def make(directory: Path, reader: BankReader, writer: BankWriter) -> Meta:
+def make(
+    directory: Path, reader: BankReader, writer: BankWriter, before: Meta | None = None
+) -> Meta:
     """Write a snapshot of every phrasing and name it in the meta table.
 
     The caller holds the lock. Killed at any moment, the index is still right: until the meta
     table names the new file, the old one counts.
+
+    Args:
+        before: an older state of the index, whose files a reader may be opening right now.
 
     Raises:
         StorageError: the disk is full; the index goes on with the snapshot it had.
@@ -48,7 +53,7 @@ def make(directory: Path, reader: BankReader, writer: BankWriter) -> Meta:
             factory=FLAT,
         )
         written = writer.set_snapshot(replace(meta, snapshot=snapshot))
-    _tidy(directory, keep=(meta, written))
+    _tidy(directory, keep=(before or meta, meta, written))
     return written
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from semsearch import snapshots, sync
 from semsearch.ann import require_faiss
 from semsearch.encoder import Encoder
-from semsearch.encoding import Progress, encode, text_warnings
+from semsearch.encoding import Batches, Progress, encode, text_warnings
 from semsearch.errors import IndexNotFoundError, StorageError
 from semsearch.lock import write_lock
 from semsearch.pending import Pending, discard_pending
@@ -51,6 +51,7 @@ class Writing:
     progress: Progress | None
     existing: _Existing | None
     started: float = field(default_factory=perf_counter)
+    encoded: int = 0
 
     def build(
         self,
@@ -131,7 +132,7 @@ class Writing:
             encoded = self._encode(encoder, missing)
         if plan.edits or meta != before:
             warnings += self._commit(plan, encoded, meta)
-        return self._report(plan, len(missing), warnings)
+        return self._report(plan, warnings)
 
     def _encode_again(
         self,
@@ -171,7 +172,7 @@ class Writing:
         else:
             meta = Meta(dim=encoder.dim, encoder=record, score=score or DEFAULT_SCORE)
         warnings += self._commit(plan, vectors, meta)
-        return self._report(plan, len(texts), warnings)
+        return self._report(plan, warnings)
 
     def _plan_all(self, bank: Sequence[StandardQuestion], dim: int, allow_removal: bool) -> Plan:
         existing = self.existing
@@ -186,14 +187,22 @@ class Writing:
         return plan
 
     def _encode(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, Vectors]:
-        with Pending(self.directory, encoder.fingerprint.digest, encoder.dim) as pending:
-            return encode(pending, texts, encoder.encode_batches, self.progress)
+        return self._through_pending(
+            encoder.fingerprint.digest, encoder.dim, texts, encoder.encode_batches
+        )
 
     def _embed(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, Vectors]:
         """Raw embeddings, before whitening."""
-        identity = f"{encoder.fingerprint.digest}:raw"
-        with Pending(self.directory, identity, encoder.dim) as pending:
-            return encode(pending, texts, encoder.embed_batches, self.progress)
+        return self._through_pending(
+            f"{encoder.fingerprint.digest}:raw", encoder.dim, texts, encoder.embed_batches
+        )
+
+    def _through_pending(
+        self, identity: str, dim: int, texts: Sequence[str], batches: Batches
+    ) -> dict[str, Vectors]:
+        with Pending(self.directory, identity, dim) as pending:
+            self.encoded += sum(pending.get(text) is None for text in texts)
+            return encode(pending, texts, batches, self.progress)
 
     def _commit(self, plan: Plan, encoded: Mapping[str, Vectors], meta: Meta) -> list[SyncWarning]:
         """One transaction; then, where it pays, a new snapshot, which the index can do without."""
@@ -205,7 +214,8 @@ class Writing:
             if snapshots.is_due(meta):
                 reader = BankReader(self.directory)
                 try:
-                    snapshots.make(self.directory, reader, writer)
+                    before = self.existing.meta if self.existing else None
+                    snapshots.make(self.directory, reader, writer, before)
                 except StorageError as error:
                     warnings.append(
                         SyncWarning(
@@ -221,13 +231,13 @@ class Writing:
             writer.close()
         return warnings
 
-    def _report(self, plan: Plan, encoded: int, warnings: list[SyncWarning]) -> SyncReport:
+    def _report(self, plan: Plan, warnings: list[SyncWarning]) -> SyncReport:
         return SyncReport(
             added=plan.added,
             changed=plan.changed,
             removed=plan.removed,
             unchanged=plan.unchanged,
-            encoded=encoded,
+            encoded=self.encoded,
             seconds=perf_counter() - self.started,
             warnings=tuple(warnings),
         )

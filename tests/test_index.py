@@ -245,7 +245,8 @@ def test_an_interrupted_build_goes_on_where_it_stopped(
     with pytest.raises(IndexNotFoundError):
         Index.open(tmp_path / "faq")
     counting.seen.clear()
-    Index.build(bank, tmp_path / "faq", encoder=counting).close()
+    with Index.build(bank, tmp_path / "faq", encoder=counting) as index:
+        assert index.report.encoded == len(counting.seen)
     assert 0 < len(counting.seen) < 200
     with Index.open(tmp_path / "faq", encoder=tiny_encoder) as index:
         assert index.verify().ok
