@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -13,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from semsearch import identity
 from semsearch.encoder import Encoder
 from semsearch.encoding import Progress
-from semsearch.ranking import SCORES, Ranked, Score, rank
+from semsearch.hits import gather
+from semsearch.ranking import SCORES, Score, rank
 from semsearch.recipe import Recipe, made_by
 from semsearch.store import BankReader, Meta
 from semsearch.store.connection import DATABASE
-from semsearch.store.rows import split_label
 from semsearch.sync import SyncReport
-from semsearch.types import Device, Hit, Pooling, Result, RuntimeName, StandardQuestion
+from semsearch.types import Device, Pooling, Result, RuntimeName, StandardQuestion
 from semsearch.verification import VerifyReport, verify
 from semsearch.view import View
 
@@ -235,7 +234,7 @@ class Index:
             view = self._view = View.load(self.path, self._reader, meta, self._view)
             by_top3 = (score or meta.score) == "top3"
             ranked = rank(view.search, vectors, k, len(view), view.counts if by_top3 else None)
-            hits = self._hits(ranked, min_score)
+            hits = gather(self._reader, ranked, min_score)
         return [Result(query, found) for query, found in zip(queries, hits, strict=True)]
 
     def _check_still_same(self, meta: Meta) -> None:
@@ -243,33 +242,6 @@ class Index:
         fingerprint = self.encoder.fingerprint.to_dict()
         if fingerprint != meta.encoder.fingerprint:
             identity.check(self.path, meta.encoder, self.encoder, self._reader.first_phrasings)
-
-    def _hits(self, ranked: Sequence[Ranked], min_score: float | None) -> list[tuple[Hit, ...]]:
-        least = -2.0 if min_score is None else min_score
-        labels = [split_label(int(label)) for found in ranked for label in found.labels]
-        questions = self._reader.questions(question for question, _ in labels)
-        phrasings = self._reader.phrasings(phrasing for _, phrasing in labels)
-        answers = []
-        for found in ranked:
-            hits: list[Hit] = []
-            for score, label in zip(found.scores.tolist(), found.labels.tolist(), strict=True):
-                question_id, phrasing_id = split_label(label)
-                question = questions[question_id]
-                if score < least:
-                    break
-                hits.append(
-                    Hit(
-                        rank=len(hits) + 1,
-                        key=question.key,
-                        question=question.question,
-                        answer=question.answer,
-                        score=score,
-                        phrasing=phrasings[phrasing_id].text,
-                        fields=json.loads(question.fields),
-                    )
-                )
-            answers.append(tuple(hits))
-        return answers
 
     @property
     def encoder(self) -> Encoder:
