@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,8 @@ Scores: TypeAlias = NDArray[np.float32]
 
 RuntimeName: TypeAlias = Literal["auto", "onnx", "torch"]
 Device: TypeAlias = Literal["cpu", "cuda", "auto"]
-Pooling: TypeAlias = Literal["cls", "mean", "max"]
+Pooling: TypeAlias = Literal["cls", "mean", "max", "first-last-avg", "last-2-avg"]
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 
 Fields: TypeAlias = Mapping[str, Any]
 """The owner's other columns; values are JSON scalars (str, int, float, bool, None)."""

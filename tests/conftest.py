@@ -105,13 +105,17 @@ def tiny_encoder(tiny_encoder_dir: Path) -> Encoder:
 
 
 def build_tiny_encoder(
-    path: Path, *, seed: int, dtype: np.dtype[np.float16] | np.dtype[np.float32] | None = None
+    path: Path,
+    *,
+    seed: int,
+    dtype: np.dtype[np.float16] | np.dtype[np.float32] | None = None,
+    layers: int = 2,
 ) -> Path:
     """Write a random but meaningful encoder: texts that share words get close vectors."""
     from safetensors.numpy import save_file
 
     vocab = _vocab()
-    weights = _bert_weights(len(vocab), seed)
+    weights = _bert_weights(len(vocab), seed, layers)
     path.mkdir(parents=True)
     dtype = dtype or np.dtype(np.float32)
     save_file(
@@ -121,7 +125,7 @@ def build_tiny_encoder(
     )
     _write(path / "config.json", {
         "architectures": ["BertModel"], "model_type": "bert", "vocab_size": len(vocab),
-        "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "hidden_size": 32, "num_hidden_layers": layers, "num_attention_heads": 4,
         "intermediate_size": 64, "hidden_act": "gelu", "max_position_embeddings": 128,
         "type_vocab_size": 2, "layer_norm_eps": 1e-12, "pad_token_id": 0,
         "torch_dtype": dtype.name,
@@ -159,7 +163,7 @@ def _vocab() -> list[str]:
     return list(dict.fromkeys([*special, *signs, *pieces, *_WORDS.split(), *chinese]))
 
 
-def _bert_weights(vocab_size: int, seed: int) -> dict[str, np.ndarray]:
+def _bert_weights(vocab_size: int, seed: int, layers: int) -> dict[str, np.ndarray]:
     random = np.random.default_rng(seed)
 
     def normal(std: float, *shape: int) -> np.ndarray:
@@ -177,7 +181,7 @@ def _bert_weights(vocab_size: int, seed: int) -> dict[str, np.ndarray]:
         "intermediate.dense": (64, 32), "output.dense": (32, 64),
     }  # fmt: skip
     norms = ["embeddings.LayerNorm"]
-    for layer in ("encoder.layer.0", "encoder.layer.1"):
+    for layer in (f"encoder.layer.{i}" for i in range(layers)):
         for name, shape in linear.items():
             weights[f"{layer}.{name}.weight"] = normal(0.15, *shape)
             weights[f"{layer}.{name}.bias"] = normal(0.02, shape[0])

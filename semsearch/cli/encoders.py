@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from semsearch.cli import options, output
-from semsearch.types import Device, Pooling, RuntimeName
+from semsearch.types import POOLINGS, Device, Pooling, RuntimeName
 
 
 @click.command()
 @click.argument("name", metavar="ENCODER", default="minilm")
-@click.option("--pooling", type=click.Choice(["cls", "mean", "max"]), help="Other pooling.")
+@click.option("--pooling", type=click.Choice(POOLINGS), help="Other pooling.")
 @click.option("--max-length", type=click.IntRange(min=3), help="Tokens read of a text.")
 @options.encoder_options
 @options.json_option

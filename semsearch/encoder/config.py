@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from semsearch.encoder import modules
+from semsearch.encoder import modules, safetensors
 from semsearch.encoder.modules import Module, Normalize
-from semsearch.encoder.pooling import MODES, Pooling
+from semsearch.encoder.pooling import MODES, WIDE, Pooling, shares
 from semsearch.errors import EncoderError
 
 Kind = Literal["query", "document"]
@@ -35,6 +35,9 @@ _LEGACY_MODES = {
     "pooling_mode_weightedmean_tokens": "weightedmean",
     "pooling_mode_lasttoken": "lasttoken",
 }
+# What BERT, DistilBERT, GPT-2 and T5 call the number of their layers, and their width.
+_LAYER_COUNTS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
+_WIDTHS = ("hidden_size", "dim", "n_embd", "d_model")
 _PLAIN = (
     {"path": "", "type": "sentence_transformers.models.Transformer"},
     {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
@@ -81,7 +84,7 @@ def read_layout(
     own_config = {} if plain else read_json(path / "config_sentence_transformers.json")
     model_config = read_json(body / "config.json")
     tokenizer_config = read_json(body / "tokenizer_config.json")
-    pooling_module, tail, unsupported = _read_modules(path, entries)
+    pooling_module, tail, unsupported = _read_modules(path, entries, options, model_config)
     unsupported = [*_unsupported_body(entries[0], options, model_config, body), *unsupported]
     if tail and isinstance(tail[-1], Normalize):
         tail = tail[:-1]
@@ -156,16 +159,25 @@ def _first_json(folder: Path, names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _read_modules(
-    path: Path, entries: list[Mapping[str, Any]]
+    path: Path,
+    entries: list[Mapping[str, Any]],
+    options: Mapping[str, Any],
+    model_config: Mapping[str, Any],
 ) -> tuple[Pooling | None, list[Module], list[str]]:
     pooling: Pooling | None = None
+    layers: tuple[float, ...] = ()
     tail: list[Module] = []
     unsupported: list[str] = []
     for entry in entries[1:]:
         kind, folder = module_kind(entry), _inside(path, entry)
         config = read_json(folder / "config.json")
         if kind == "Pooling" and pooling is None and not tail:
-            pooling = _pooling(folder, config)
+            pooling = replace(_pooling(folder, config), layers=layers)
+        elif kind == "WeightedLayerPooling" and pooling is None:
+            if _gives_layers(options, model_config):
+                layers = _layers(folder, config, model_config)
+            else:
+                unsupported.append(f"{kind} of a body without output_hidden_states")
         elif kind in ("Dense", "LayerNorm", "Normalize") and pooling is not None:
             module = modules.load(kind, folder, config)
             if isinstance(module, str):
@@ -196,6 +208,33 @@ def _pooling(folder: Path, config: Mapping[str, Any]) -> Pooling:
         if mode not in MODES:
             raise EncoderError(f"{folder}: unknown pooling mode {mode!r}.")
     return Pooling(chosen or ("mean",), bool(config.get("include_prompt", True)))
+
+
+def _gives_layers(options: Mapping[str, Any], model_config: Mapping[str, Any]) -> bool:
+    """Whether the layers come to a WeightedLayerPooling, which does nothing without them."""
+    own = options.get("config_kwargs") or options.get("config_args") or {}
+    return own.get("output_hidden_states", model_config.get("output_hidden_states")) is True
+
+
+def _layers(
+    folder: Path, config: Mapping[str, Any], model_config: Mapping[str, Any]
+) -> tuple[float, ...]:
+    """The weight of every hidden state of the body, as Pooling takes them."""
+    weights = safetensors.read(modules.weights_file(folder)).get("layer_weights")
+    start, n_layers = config.get("layer_start", 4), _n_layers(model_config)
+    fits = isinstance(start, int) and 0 <= start <= n_layers
+    if weights is None or not fits or weights.shape != (n_layers + 1 - start,):
+        raise EncoderError(f"{folder}: its layer weights do not fit a body of {n_layers} layers.")
+    try:
+        return (0.0,) * int(start) + shares(weights)
+    except ValueError as error:
+        raise EncoderError(f"{folder}: has {error}.") from error
+
+
+def _n_layers(model_config: Mapping[str, Any]) -> int:
+    """The number of layers of a body; 0 where its config.json does not say it."""
+    found = next((model_config[key] for key in _LAYER_COUNTS if key in model_config), 0)
+    return found if isinstance(found, int) else 0
 
 
 def _unsupported_body(
@@ -260,11 +299,18 @@ def _prompts(config: Mapping[str, Any]) -> dict[str, str]:
 
 def _with_choices(layout: Layout, pooling: str | None, max_length: int | None) -> Layout:
     if pooling is not None:
-        if pooling not in MODES:
-            raise EncoderError(f"unknown pooling {pooling!r}. Choose from: {', '.join(MODES)}.")
+        if pooling not in MODES and pooling not in WIDE:
+            names = ", ".join([*MODES, *WIDE])
+            raise EncoderError(f"unknown pooling {pooling!r}. Choose from: {names}.")
         if layout.pooling.modes == ("none",):
             raise EncoderError(f"{layout.path}: has no pooling that could be {pooling}.")
-        chosen = Pooling((pooling,), layout.pooling.include_prompt)
+        n_layers = _n_layers(layout.model_config)
+        if pooling in WIDE and n_layers < 2:
+            raise EncoderError(
+                f"{layout.path}: pooling {pooling} averages two layers, and config.json names "
+                f"{n_layers or 'none'}."
+            )
+        chosen = Pooling.named(pooling, n_layers, layout.pooling.include_prompt)
         if layout.tail and len(chosen.modes) != len(layout.pooling.modes):
             raise EncoderError(
                 f"{layout.path}: what follows its pooling {layout.pooling} does not fit {pooling}."
@@ -281,6 +327,14 @@ def _with_choices(layout: Layout, pooling: str | None, max_length: int | None) -
         if max_length != layout.max_length:
             layout = replace(layout, max_length=max_length, changed=layout.changed | {"max_length"})
     return layout
+
+
+def width(config: Mapping[str, Any]) -> int:
+    """The width of the body's token states."""
+    found = next((config[key] for key in _WIDTHS if key in config), None)
+    if not isinstance(found, int):
+        raise EncoderError("config.json does not say how wide the states of the encoder are.")
+    return found
 
 
 def longest_input(config: Mapping[str, Any]) -> int:

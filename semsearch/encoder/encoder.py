@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semsearch.encoder import export, torch
+from semsearch.encoder import export, mteb, torch
 from semsearch.encoder.batching import Distinct, plan
 from semsearch.encoder.config import Kind, Layout, read_layout
 from semsearch.encoder.fingerprint import Fingerprint, fingerprint
@@ -19,8 +19,11 @@ from semsearch.encoder.save import save
 from semsearch.encoder.source import resolve
 from semsearch.encoder.tokens import TextStats, find_bad_text
 from semsearch.errors import EncoderError, MissingExtraError
-from semsearch.types import Embeddings, Ids, Vectors
+from semsearch.types import Device, Embeddings, Ids, Pooling, RuntimeName, Scores, Vectors
 from semsearch.whitening import Whitening
+
+if TYPE_CHECKING:
+    from mteb.models import ModelMeta
 
 # Texts that are tokenized at a time: bounds memory, and how long Ctrl-C waits.
 _CHUNK = 4096
@@ -34,7 +37,8 @@ class Encoder:
         path: the directory that name stands for.
         dim: dimensions of the vectors.
         max_length: tokens that it reads of a text, special ones included.
-        pooling: how token states become an embedding: "mean", "cls", "max", "cls+mean".
+        pooling: how token states become an embedding: "mean", "cls", "max", "cls+mean",
+            "first-last-avg", "mean of weighted layers".
         runtime: what it runs on, "onnx" or "torch".
         precision: what it computes in, "float32".
         fingerprint: what it is; equal fingerprints give equal vectors.
@@ -61,9 +65,9 @@ class Encoder:
         cls,
         source: str | Path,
         *,
-        runtime: Literal["auto", "onnx", "torch"] = "auto",
-        device: Literal["cpu", "cuda", "auto"] = "cpu",
-        pooling: Literal["cls", "mean", "max"] | None = None,
+        runtime: RuntimeName = "auto",
+        device: Device = "cpu",
+        pooling: Pooling | None = None,
         max_length: int | None = None,
         trust_remote_code: bool = False,
     ) -> Encoder:
@@ -73,7 +77,8 @@ class Encoder:
             source: a directory, "minilm", or a hub id; the hub is asked last.
             runtime: "auto" takes ONNX Runtime on a CPU where the encoder allows it, else torch.
             device: "auto" takes a GPU where torch sees one.
-            pooling: instead of the encoder's own.
+            pooling: instead of the encoder's own. "first-last-avg" and "last-2-avg" average the
+                outputs of the first and the last layer, or of the last two, and then the tokens.
             max_length: tokens, instead of the encoder's own; special tokens included.
             trust_remote_code: run Python code that comes with the encoder.
 
@@ -87,6 +92,22 @@ class Encoder:
         )
         chosen = _start(layout, runtime, device, trust_remote_code)
         return cls(str(source), layout, chosen)
+
+    @classmethod
+    def fingerprint_of(
+        cls,
+        source: str | Path,
+        *,
+        pooling: Pooling | None = None,
+        max_length: int | None = None,
+        trust_remote_code: bool = False,
+    ) -> Fingerprint:
+        """What `load` would load, without loading it. Arguments and errors as of `load`."""
+        path = resolve(source, trust_remote_code=trust_remote_code)
+        layout = read_layout(
+            path, pooling=pooling, max_length=max_length, trust_remote_code=trust_remote_code
+        )
+        return fingerprint(layout, layout.tail)
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -106,6 +127,7 @@ class Encoder:
         *,
         kind: Kind = "document",
         progress: Callable[[int], None] | None = None,
+        **task: Any,
     ) -> Vectors:
         """Encode texts.
 
@@ -114,6 +136,7 @@ class Encoder:
             kind: puts the encoder's prompt for queries or for documents before each, if it
                 has one.
             progress: called with the number of texts that were just finished.
+            **task: only from mteb, which gives batches of texts and says what they are for.
 
         Returns:
             (n, dim) float32, rows of unit length.
@@ -121,6 +144,8 @@ class Encoder:
         Raises:
             EncoderError: a text is none or holds half a character, or the encoder gave NaN.
         """
+        if task:
+            texts, kind = mteb.unpack(texts, task)
         vectors = np.empty((len(texts), self.dim), np.float32)
         for rows, batch in self.encode_batches(texts, kind=kind):
             vectors[rows] = batch
@@ -177,6 +202,19 @@ class Encoder:
             )
         added = Dense(whitening.weight, whitening.bias)
         return Encoder(self.source, self._layout, self._runtime, (*self._added, added))
+
+    def similarity(self, embeddings1: Embeddings, embeddings2: Embeddings) -> Scores:
+        """Cosine of every row (n, d) with every other (m, d): (n, m)."""
+        return mteb.similarity(embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: Embeddings, embeddings2: Embeddings) -> Scores:
+        """Cosine of each row (n, d) with its partner (n, d): (n,)."""
+        return mteb.similarity_pairwise(embeddings1, embeddings2)
+
+    @property
+    def mteb_model_meta(self) -> ModelMeta:
+        """What mteb files results under; with `encode` and the similarities, its protocol."""
+        return mteb.model_meta(self)
 
     def save(self, path: str | Path) -> None:
         """Write a complete sentence-transformers directory; it appears whole or not at all.

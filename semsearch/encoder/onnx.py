@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from semsearch.encoder.config import Kind, Layout
+from semsearch.encoder.config import Kind, Layout, width
 from semsearch.encoder.modules import Normalize
 from semsearch.encoder.pooling import Mask, States
 from semsearch.encoder.tokens import TextTokenizer
@@ -98,10 +98,10 @@ class OnnxRuntime:
         for module in reversed(self._layout.tail):
             if not isinstance(module, Normalize):
                 return module.dim
-        width = next(o.shape[-1] for o in self._session.get_outputs() if o.name == self._output)
-        if not isinstance(width, int):  # some exports name every axis
-            width = self._layout.model_config["hidden_size"]
-        return int(width) * len(self._layout.pooling.modes)
+        d = next(o.shape[-1] for o in self._session.get_outputs() if o.name == self._output)
+        if not isinstance(d, int):  # some exports name every axis
+            d = width(self._layout.model_config)
+        return d * len(self._layout.pooling.modes)
 
 
 def _session(model: Path) -> Any:

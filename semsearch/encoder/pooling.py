@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,13 +17,35 @@ Mask: TypeAlias = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Pooling:
-    """Which token states make the embedding; several modes are concatenated."""
+    """Which token states make the embedding; several modes are concatenated.
+
+    Where there are `layers`, the token states are the average of the body's hidden states with
+    these weights, which add up to 1: the first is that of the embeddings, the last that of the
+    last layer. The runtimes give such states; what is done with them here is the same.
+    """
 
     modes: tuple[str, ...]
     include_prompt: bool = True
+    layers: tuple[float, ...] = ()  # () takes the output of the last layer
+
+    @classmethod
+    def named(cls, name: str, n_layers: int, include_prompt: bool = True) -> Pooling:
+        """One of MODES, or one of WIDE over a body of n_layers >= 2."""
+        if name in MODES:
+            return cls((name,), include_prompt)
+        weights = np.zeros(n_layers + 1, np.float32)
+        weights[list(WIDE[name])] = 1
+        return cls(("mean",), include_prompt, shares(weights))
 
     def __str__(self) -> str:
-        return "+".join(self.modes)
+        modes = "+".join(self.modes)
+        if not self.layers:
+            return modes
+        n_layers = len(self.layers) - 1
+        for name in WIDE if n_layers >= 2 else ():
+            if self == Pooling.named(name, n_layers, self.include_prompt):
+                return name
+        return f"{modes} of weighted layers"
 
     def __call__(self, states: States, mask: Mask, prompt_length: int = 0) -> Embeddings:
         """states (n, tokens, d) and mask (n, tokens), padded on the right, to (n, modes * d)."""
@@ -90,3 +112,28 @@ MODES: Mapping[str, Callable[[States, Mask], Embeddings]] = {
     "lasttoken": _last,
 }
 """The modes by their sentence-transformers names, in its order of concatenation."""
+
+WIDE: Mapping[str, tuple[int, ...]] = {"first-last-avg": (1, -1), "last-2-avg": (-2, -1)}
+"""Mean pooling of two layers: the hidden states that are averaged first, then over tokens.
+
+They are numbered as in Transformers: 0 is the output of the embeddings, 1 that of the first
+layer. first-last-avg is that of BERT-flow (Li et al. 2020, arXiv:2011.05864) and BERT-whitening
+(Su et al. 2021, arXiv:2103.15316, whose code takes the first and the last feed-forward output).
+SimCSE's avg_first_last was another one, with 0 for 1, until it was corrected in January 2022
+(https://github.com/princeton-nlp/SimCSE/issues/133); code that copied it often still is.
+"""
+
+
+def shares(weights: Sequence[float] | NDArray[np.float32]) -> tuple[float, ...]:
+    """Weights of layers, brought to a sum of 1 and float32 precision.
+
+    Raises:
+        ValueError: they add up to nothing, or to no number.
+    """
+    values = np.asarray(weights, np.float64)
+    total = float(values.sum())
+    if not np.isfinite(total) or abs(total) <= 1e-6 * float(np.abs(values).max(initial=0.0)):
+        raise ValueError(f"layer weights that add up to {total:g}")
+    # Those that were brought there before stay as they are to the last bit.
+    scale = 1.0 if abs(total - 1) < 1e-6 else total
+    return tuple((values / scale).astype(np.float32).tolist())

@@ -6,11 +6,14 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from semsearch.encoder import safetensors
-from semsearch.encoder.config import Layout, module_kind, read_json
+from semsearch.encoder.config import Layout, module_kind, read_json, width
 from semsearch.encoder.fingerprint import weight_files
 from semsearch.encoder.modules import Dense
 from semsearch.errors import EncoderError, StorageError
@@ -50,6 +53,8 @@ def _write(layout: Layout, added: Sequence[Dense], folder: Path) -> None:
     entries = [dict(entry) for entry in layout.modules]
     if module_kind(entries[-1]) == "Normalize":
         entries.pop()  # comes back behind what is added
+    if "pooling" in layout.changed:
+        entries = [entry for entry in entries if module_kind(entry) != "WeightedLayerPooling"]
     _copy_body(layout, folder / str(entries[0]["path"]))
     if layout.body != layout.path:
         _copy_files(layout.path, folder)
@@ -57,30 +62,37 @@ def _write(layout: Layout, added: Sequence[Dense], folder: Path) -> None:
         if entry["path"] and (layout.path / str(entry["path"])).is_dir():
             _copy_files(layout.path / str(entry["path"]), folder / str(entry["path"]))
     _write_choices(layout, entries, folder)
+    if "pooling" in layout.changed:
+        _write_layers(layout, entries, folder)
     for module in added:
-        name = f"{len(entries)}_Dense"
-        _write_dense(module, folder / name)
-        entries.append({"path": name, "type": f"{_TYPES}.Dense"})
-    name = f"{len(entries)}_Normalize"
-    (folder / name).mkdir(exist_ok=True)
-    entries.append({"path": name, "type": f"{_TYPES}.Normalize"})
-    numbered = [
-        {
-            **entry,
-            "idx": i,
-            "name": str(entry.get("name", i)) if i < len(layout.modules) else str(i),
-        }
-        for i, entry in enumerate(entries)
-    ]
+        entries.append(_new_entry(folder, len(entries), "Dense"))
+        _write_dense(module, folder / entries[-1]["path"])
+    entries.append(_new_entry(folder, len(entries), "Normalize"))
+    numbered = [{**entry, "idx": i, "name": _name(entry, i)} for i, entry in enumerate(entries)]
     _write_json(folder / "modules.json", numbered)
     config = folder / "config_sentence_transformers.json"
     if layout.plain or not config.is_file():
         _write_json(config, {"prompts": {}, "default_prompt_name": None})
 
 
+def _new_entry(folder: Path, position: int, kind: str) -> dict[str, Any]:
+    """The line of a module in modules.json, with a folder that no other module has."""
+    number = next(n for n in count(position) if not (folder / f"{n}_{kind}").exists())
+    (folder / f"{number}_{kind}").mkdir()
+    return {"path": f"{number}_{kind}", "type": f"{_TYPES}.{kind}"}
+
+
+def _name(entry: Mapping[str, Any], position: int) -> str:
+    # Two modules of one name would be one to sentence-transformers: numbers follow the position.
+    name = str(entry.get("name", position))
+    return str(position) if name.isdigit() else name
+
+
 def _copy_body(layout: Layout, folder: Path) -> None:
     weight_files(layout)  # raises where there are only pickled ones, which are not copied
     _copy_files(layout.body, folder)
+    if layout.pooling.layers:  # it would be taken for the body of this encoder, and is not
+        return
     onnx = layout.body / "onnx"
     for source in (*onnx.glob("model.onnx"), *onnx.glob("model.onnx?data")):
         (folder / "onnx").mkdir(exist_ok=True)
@@ -107,16 +119,34 @@ def _write_choices(layout: Layout, entries: Sequence[Mapping[str, Any]], folder:
         _write_json(file, {**old, "max_seq_length": layout.max_length})
 
 
+def _write_layers(layout: Layout, entries: list[dict[str, Any]], folder: Path) -> None:
+    """Put a WeightedLayerPooling behind the body, and make the body give what it needs."""
+    weights = np.array(layout.pooling.layers, np.float32)
+    file = folder / str(entries[0]["path"]) / "config.json"
+    config = read_json(file)
+    if len(weights) or config.get("output_hidden_states"):
+        _write_json(file, {**config, "output_hidden_states": len(weights) > 0})
+    if not len(weights):
+        return
+    entry = _new_entry(folder, 1, "WeightedLayerPooling")
+    _write_json(
+        folder / entry["path"] / "config.json",
+        {
+            "word_embedding_dimension": width(layout.model_config),
+            "layer_start": 0,
+            "num_hidden_layers": len(weights) - 1,
+        },
+    )
+    safetensors.write(folder / entry["path"] / "model.safetensors", {"layer_weights": weights})
+    entries.insert(1, entry)
+
+
 def _pooling_config(layout: Layout, old: Mapping[str, Any]) -> dict[str, Any]:
     """In the form that every release of sentence-transformers reads."""
     modes = layout.pooling.modes
-    width = (
-        old.get("word_embedding_dimension")
-        or old.get("embedding_dimension")
-        or layout.model_config["hidden_size"]
-    )
+    known = old.get("word_embedding_dimension") or old.get("embedding_dimension")
     return {
-        "word_embedding_dimension": width,
+        "word_embedding_dimension": known or width(layout.model_config),
         "pooling_mode_cls_token": "cls" in modes,
         "pooling_mode_mean_tokens": "mean" in modes,
         "pooling_mode_max_tokens": "max" in modes,
@@ -128,12 +158,11 @@ def _pooling_config(layout: Layout, old: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write_dense(module: Dense, folder: Path) -> None:
-    folder.mkdir()
-    dim, width = module.weight.shape
+    dim, d = module.weight.shape
     _write_json(
         folder / "config.json",
         {
-            "in_features": width,
+            "in_features": d,
             "out_features": dim,
             "bias": module.bias is not None,
             "activation_function": "torch.nn.modules.linear.Identity",

@@ -51,9 +51,8 @@ def load_model(layout: Layout, device: str, trust_remote_code: bool, **model_kwa
                 model_kwargs={"use_safetensors": True, **model_kwargs},
             )
         except Exception as error:
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise EncoderError(
-                f"{layout.path}: sentence-transformers cannot load it: {reason[:300]}"
+                f"{layout.path}: sentence-transformers cannot load it: {_first_line(error)}"
             ) from error
     # Weights saved in half precision are computed with in full, as ONNX Runtime does.
     return model.float().eval()
@@ -72,7 +71,12 @@ class TorchRuntime:
         self._model = _with_choices(model, layout)
         self.budget = 32768 if device.startswith("cuda") else 2048
         self.tokenizer = _tokenizer(model, layout)
-        self.dim = int(self.run([""], "document").shape[1])
+        try:
+            self.dim = int(self.run([""], "document").shape[1])
+        except RuntimeError as error:
+            raise EncoderError(
+                f"{layout.path}: sentence-transformers cannot run it: {_first_line(error)}"
+            ) from error
 
     def prepare(self, texts: Sequence[str], kind: Kind) -> tuple[list[Any], Ids]:
         # Only the order matters for batching; sentence-transformers splits the texts itself.
@@ -101,9 +105,8 @@ def _with_choices(model: Any, layout: Layout) -> Any:
     modules = list(model)
     if type(modules[-1]).__name__ == "Normalize":
         modules.pop()
-    for position, module in enumerate(modules):
-        if type(module).__name__ == "Pooling" and "pooling" in layout.changed:
-            modules[position] = _pooling(module, layout)
+    if "pooling" in layout.changed:
+        modules = _with_pooling(modules, layout)
     with quiet():
         chosen = SentenceTransformer(modules=modules, device=str(model.device))
     if "max_length" in layout.changed:
@@ -111,13 +114,48 @@ def _with_choices(model: Any, layout: Layout) -> Any:
     return chosen.eval()
 
 
+def _with_pooling(modules: list[Any], layout: Layout) -> list[Any]:
+    """The modules with the pooling of the layout, and with the layers that it is over."""
+    body, *others = modules
+    chosen = [body]
+    for module in others:
+        kind = type(module).__name__
+        if kind == "Pooling":
+            if layout.pooling.layers:
+                chosen.append(_layer_pooling(_width(module), layout))
+                body.auto_model.config.output_hidden_states = True
+            chosen.append(_pooling(module, layout))
+        elif kind != "WeightedLayerPooling":
+            chosen.append(module)
+    return chosen
+
+
+def _layer_pooling(width: int, layout: Layout) -> Any:
+    import torch
+
+    try:
+        from sentence_transformers.sentence_transformer.modules import WeightedLayerPooling
+    except ImportError:  # before 5.5
+        from sentence_transformers.models import WeightedLayerPooling
+
+    weights = torch.nn.Parameter(torch.tensor(layout.pooling.layers), requires_grad=False)
+    return WeightedLayerPooling(width, len(weights) - 1, layer_start=0, layer_weights=weights)
+
+
+def _width(pooling: Any) -> int:
+    return int(getattr(pooling, "embedding_dimension", 0) or pooling.word_embedding_dimension)
+
+
 def _pooling(module: Any, layout: Layout) -> Any:
-    width = getattr(module, "embedding_dimension", None) or module.word_embedding_dimension
     return type(module)(
-        width,
+        _width(module),
         pooling_mode=layout.pooling.modes[0],
         include_prompt=layout.pooling.include_prompt,
     )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
 
 
 def _tokenizer(model: Any, layout: Layout) -> TextTokenizer:

@@ -205,7 +205,8 @@ def test_a_directory_that_is_no_encoder_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("choice", "said"),
     [
-        ({"pooling": "median"}, "Choose from"),
+        ({"pooling": "median"}, "Choose from: cls.*first-last-avg"),
+        ({"pooling": ""}, "Choose from"),
         ({"max_length": 2}, "3 to 128"),
         ({"max_length": 129}, "3 to 128"),
     ],

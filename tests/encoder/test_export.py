@@ -24,7 +24,7 @@ def test_a_body_is_exported_once_and_nothing_is_printed(
     with caplog.at_level("INFO", logger="semsearch"):
         first = Encoder.load(tiny_encoder_dir, runtime="onnx").encode(["how to pay"])
     assert [record.message for record in caplog.records] == [
-        f"exporting {tiny_encoder_dir} to ONNX, once"
+        f"converting {tiny_encoder_dir} to ONNX, once: this takes some seconds"
     ]
     caplog.clear()
     second = Encoder.load(tiny_encoder_dir, runtime="onnx").encode(["how to pay"])

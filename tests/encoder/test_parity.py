@@ -160,7 +160,7 @@ def test_the_torch_runtime_measures_texts_alike(tiny_encoder_dir, tiny_encoder):
 
 
 @pytest.mark.minilm
-@pytest.mark.parametrize("pooling", ["cls", "mean", "max"])
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "first-last-avg"])
 def test_minilm_on_onnx_equals_torch(pooling):
     onnx = Encoder.load("minilm", runtime="onnx", pooling=pooling)
     torch = Encoder.load("minilm", runtime="torch", pooling=pooling)
