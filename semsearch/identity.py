@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -32,24 +33,50 @@ def check(
     Raises:
         EncoderMismatchError: it is another encoder; the message names both.
     """
-    built_with = Fingerprint.from_dict(kept.fingerprint)
-    given = encoder.fingerprint
-    if given == built_with and (encoder.runtime, encoder.precision) == (
-        kept.runtime,
-        kept.precision,
-    ):
+    refuse_other(directory, kept, encoder.source, encoder.fingerprint)
+    same_run = (encoder.runtime, encoder.precision) == (kept.runtime, kept.precision)
+    if same_run and encoder.fingerprint.to_dict() == kept.fingerprint:
         return
-    if given == built_with or given.same_but_precision(built_with):
-        cosine = _canary_cosine(encoder, canaries(CANARY_TEXTS))
-        if cosine >= CANARY_COSINE:
-            return
+    cosine = _canary_cosine(encoder, canaries(CANARY_TEXTS))
+    if cosine < CANARY_COSINE:
         why = f"stored texts encoded again have a cosine of {cosine:.4f} only"
-    else:
+        raise _mismatch(directory, kept, encoder.source, encoder.fingerprint, why)
+
+
+def refuse_other(directory: Path, kept: EncoderRecord, source: str, given: Fingerprint) -> None:
+    """Refuse an encoder by its fingerprint alone, before it is loaded.
+
+    Raises:
+        EncoderMismatchError: it is another encoder; the message names both.
+    """
+    built_with = Fingerprint.from_dict(kept.fingerprint)
+    if given != built_with and not given.same_but_precision(built_with):
         why = f"they differ in {', '.join(given.differs_in(built_with))}"
-    raise EncoderMismatchError(
+        raise _mismatch(directory, kept, source, given, why)
+
+
+def folder_digest(folder: Path) -> str:
+    """SHA-256 over the names and contents of all files of an encoder's directory."""
+    digest = hashlib.sha256()
+    for path in files_of(folder):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{path.relative_to(folder).as_posix()}:{content}\n".encode())
+    return digest.hexdigest()
+
+
+def files_of(folder: Path) -> list[Path]:
+    """All files of an encoder's directory, in a fixed order."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _mismatch(
+    directory: Path, kept: EncoderRecord, source: str, given: Fingerprint, why: str
+) -> EncoderMismatchError:
+    built_with = Fingerprint.from_dict(kept.fingerprint)
+    return EncoderMismatchError(
         f"{directory} was built with encoder {kept.name} ({built_with.digest[:8]}), not with "
-        f"{encoder.source} ({given.digest[:8]}): {why}. Open it with {kept.name}, or encode the "
-        f"bank again: semsearch build TABLE {directory} --encoder {encoder.source} --rebuild"
+        f"{source} ({given.digest[:8]}): {why}. Open it with {kept.name}, or encode the "
+        f"bank again: semsearch build TABLE {directory} --encoder {source} --rebuild"
     )
 
 

@@ -109,7 +109,7 @@ class Index:
             source: whatever `read_bank` takes (a path, rows as dicts, a pandas or polars frame),
                 a Bank, or standard questions.
             encoder: name, directory or hub id; the default is the index's own, then `minilm`.
-            pooling: "cls", "mean" or "max" in place of the encoder's own.
+            pooling: one of `types.POOLINGS` in place of the encoder's own.
             max_length: tokens read of a text, in place of the encoder's own.
             whiten: dimensions to whiten to (Su et al. 2021).
             whiten_on: texts to fit the whitening on, in place of the bank's phrasings.

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from semsearch import identity
 from semsearch.encoder import Encoder, Fingerprint
-from semsearch.errors import EncoderMismatchError
+from semsearch.encoder.cache import remembered
+from semsearch.errors import CorruptIndexError, EncoderMismatchError
+from semsearch.files import storage_error
 from semsearch.store import BankReader, EncoderRecord, Meta
 from semsearch.types import Device, Pooling, RuntimeName
 from semsearch.whitening import Whitening, check_dim
@@ -128,18 +130,41 @@ def made_by(
     Raises:
         EncoderError: it cannot be found or loaded.
         EncoderMismatchError: what its name leads to is not what built the index.
+        CorruptIndexError: it is kept inside the index, and damaged.
     """
     kept = meta.encoder
+    source = directory / kept.source if kept.inside else kept.source
+    # A folder inside the index was saved with them as its own.
+    pooling = None if kept.inside else kept.pooling
+    max_length = None if kept.inside else kept.max_length
+    if kept.inside:
+        _check_folder(directory / kept.source, kept)
+    # Found out before it is loaded, which for another encoder can mean an export.
+    given = Encoder.fingerprint_of(source, pooling=pooling, max_length=max_length)
+    identity.refuse_other(directory, kept, str(source), given)
     encoder = Encoder.load(
-        directory / kept.source if kept.inside else kept.source,
-        runtime=runtime,
-        device=device,
-        # A folder inside the index was saved with them as its own.
-        pooling=None if kept.inside else kept.pooling,
-        max_length=None if kept.inside else kept.max_length,
+        source, runtime=runtime, device=device, pooling=pooling, max_length=max_length
     )
     identity.check(directory, kept, encoder, reader.first_phrasings)
     return encoder
+
+
+def _check_folder(folder: Path, kept: EncoderRecord) -> None:
+    """The fingerprint covers what makes the vectors; this covers every file, ONNX included.
+
+    Raises:
+        CorruptIndexError: a file of the kept encoder is not what was written.
+    """
+    try:
+        files = identity.files_of(folder)
+        found = remembered("folder", files, lambda: {"digest": identity.folder_digest(folder)})
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    if found.get("digest") != kept.folder_digest:
+        raise CorruptIndexError(
+            f"{folder}: the encoder is not what was written. Restore it from a backup, or encode "
+            f"the bank again: semsearch build TABLE {folder.parent} --rebuild"
+        )
 
 
 def whitened(
@@ -161,4 +186,5 @@ def whitened(
         inside=True,
         fingerprint=encoder.fingerprint.to_dict(),
         unwhitened=base.fingerprint.to_dict(),
+        folder_digest=identity.folder_digest(directory / folder),
     )

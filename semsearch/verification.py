@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from semsearch.ann import Neighbours
-from semsearch.encoder.config import read_layout
-from semsearch.encoder.fingerprint import fingerprint
-from semsearch.errors import CorruptIndexError, EncoderError
+from semsearch.errors import CorruptIndexError
+from semsearch.identity import folder_digest
 from semsearch.store import BankReader, Meta
 from semsearch.store.rows import content_hash
 from semsearch.types import Ids, Vectors
@@ -89,12 +88,9 @@ def _encoder(directory: Path, meta: Meta) -> list[str]:
     if not kept.inside:
         return []
     try:
-        layout = read_layout(directory / kept.source)
-        found = fingerprint(layout, layout.tail).to_dict()
-    except (EncoderError, OSError) as error:
-        return [f"{error} Make it again with --rebuild."]
-    if found != kept.fingerprint:
-        return [
-            f"{kept.source}: it is not the encoder that was kept. Make it again with --rebuild."
-        ]
+        found = folder_digest(directory / kept.source)
+    except OSError as error:
+        return [f"{kept.source}: {error.strerror}. Make it again with --rebuild."]
+    if found != kept.folder_digest:
+        return [f"{kept.source}: the encoder is not what was written. Make it again: --rebuild."]
     return []

@@ -29,6 +29,7 @@ class EncoderRecord:
     pooling: Pooling | None = None  # set where the owner asked for another than the encoder's own
     max_length: int | None = None  # likewise
     unwhitened: dict[str, Any] | None = None  # fingerprint before whitening, None without
+    folder_digest: str | None = None  # of the folder inside the index
 
 
 @dataclass(frozen=True, slots=True)
