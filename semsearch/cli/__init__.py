@@ -30,6 +30,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "encoder": "semsearch.cli.encoders",
         "whiten": "semsearch.cli.encoders",
     },
+    "Benchmarks": {
+        "evaluate": "semsearch.cli.evaluate",
+        "sts": "semsearch.cli.sts",
+    },
 }
 
 _PROBLEMS_SHOWN = 100
@@ -89,7 +93,7 @@ class Commands(click.Group):
             raise _Failure(f"{where}{error.strerror or error}") from error
         except KeyboardInterrupt:
             click.echo(
-                "\nInterrupted. The index is as it was; the same command goes on from here.",
+                "\nInterrupted. Nothing is half-written; a build goes on from here.",
                 err=True,
             )
             ctx.exit(130)
