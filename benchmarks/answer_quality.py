@@ -122,7 +122,7 @@ def _chinese(encoder: Memory, bank: Path) -> dict[str, Any]:
         tempfile.TemporaryDirectory() as folder,
         Index.build(bank, Path(folder) / "index", encoder=encoder) as index,
     ):
-        kept = {question.key: (question.question, question.answer) for question in index.questions()}
+        kept = {found.key: (found.question, found.answer) for found in index.questions()}
         rows = parquet.read_table(bank).to_pylist()
         same = sum(kept.get(str(r["id"])) == (r["question"], r["answer"]) for r in rows)
         return {

@@ -107,6 +107,50 @@ def speed_zh() -> str:
     )
 
 
+def _sts(language: str, labels: dict[str, str], average: str) -> str:
+    """The rows that a reader must see: the baseline, the encoder, and it whitened in both ways."""
+    result = _result("sts/sts")
+    names = [task["name"] for task in result["tasks"] if task["language"] == language]
+    names = [name for name in names if name != "SICK-R-test"]
+    rows = []
+    for row in result["rows"]:
+        if row["label"] in labels:
+            cells = [row["scores"][name] for name in names]
+            marks = {True: " +", False: " -", None: ""}
+            shown = [f"{c['value']:.2f}{marks[c.get('better')]}" for c in cells]
+            mean = sum(c["value"] for c in cells) / len(cells)
+            rows.append([labels[row["label"]], *shown, f"{mean:.2f}"])
+    return _table(["", *names, average], rows)
+
+
+def sts_en() -> str:
+    """English tasks, for README.md."""
+    return _sts(
+        "en",
+        {
+            "tf-idf": "tf-idf, no encoder",
+            "minilm": "minilm",
+            "minilm, whitened 256 on target": "minilm, whitened to 256 on the task's sentences",
+            "minilm, whitened 256 on nli": "minilm, whitened to 256 on NLI sentences",
+        },
+        "mean",
+    )
+
+
+def sts_zh() -> str:
+    """Chinese tasks, for README.zh-CN.md."""
+    return _sts(
+        "zh",
+        {
+            "tf-idf": "tf-idf（不用编码器）",
+            "minilm": "minilm",
+            "minilm, whitened 256 on target": "minilm，用任务自身句子白化到 256 维",
+            "minilm, whitened 256 on nli": "minilm，用 NLI 句子白化到 256 维",
+        },
+        "均值",
+    )
+
+
 def commands() -> str:
     sys.path.insert(0, str(ROOT))
     from semsearch.cli import SECTIONS, cli
@@ -129,6 +173,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "quality.zh": quality_zh,
     "speed.en": speed_en,
     "speed.zh": speed_zh,
+    "sts.en": sts_en,
+    "sts.zh": sts_zh,
     "commands": commands,
 }
 
