@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 import sys
@@ -19,12 +20,13 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @pytest.fixture
 def report(sts_dir: Path, tiny_encoder: Encoder) -> StsReport:
-    tiny_encoder.source = "tiny"
+    encoder = copy.copy(tiny_encoder)  # the fixture is everybody's
+    encoder.source = "tiny"
     train = sts_dir.parent / "train.csv"
     lines = (sts_dir / "sts_en/sts12/test.csv").read_text(encoding="utf-8").splitlines()
     train.write_text("\n".join(lines[:4]), encoding="utf-8")
     return sts.evaluate(
-        [tiny_encoder],
+        [encoder],
         "en,BQ",
         data_dir=sts_dir,
         whiten=[16],
