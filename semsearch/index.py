@@ -163,11 +163,9 @@ class Index:
         **table: Any,
     ) -> SyncReport:
         """Bring the index in line with a table: add, change and remove. Arguments as in `build`."""
-        bank = _bank(source, table)
-        with _writing(self.path, wait_seconds, progress) as change:
-            recipe = replace(self._recipe, encoder=self._encoder)
-            self.report = change.sync(bank, recipe, allow_removal=allow_removal)
-        return self.report
+        return self._bring_in(
+            _bank(source, table), wait_seconds, progress, allow_removal=allow_removal
+        )
 
     def add(
         self,
@@ -178,10 +176,22 @@ class Index:
         **table: Any,
     ) -> SyncReport:
         """Add the rows of a table, or change those whose key is there; remove nothing."""
-        bank = _bank(source, table)
+        return self._bring_in(_bank(source, table), wait_seconds, progress, remove_missing=False)
+
+    def _bring_in(
+        self,
+        bank: Sequence[StandardQuestion],
+        wait_seconds: float,
+        progress: Progress | None,
+        *,
+        remove_missing: bool = True,
+        allow_removal: bool = False,
+    ) -> SyncReport:
+        recipe = replace(self._recipe, encoder=self._encoder)
         with _writing(self.path, wait_seconds, progress) as change:
-            recipe = replace(self._recipe, encoder=self._encoder)
-            self.report = change.sync(bank, recipe, remove_missing=False)
+            self.report = change.sync(
+                bank, recipe, remove_missing=remove_missing, allow_removal=allow_removal
+            )
         return self.report
 
     def remove(self, keys: Sequence[str], *, wait_seconds: float = 0.0) -> SyncReport:
