@@ -24,6 +24,7 @@ from semsearch.pending import Pending, discard_pending
 from semsearch.ranking import Score
 from semsearch.recipe import Recipe, made_by, whitened
 from semsearch.store import BankReader, BankWriter, Meta, QuestionRow
+from semsearch.store.bank import no_index
 from semsearch.sync import Plan, SyncReport, SyncWarning
 from semsearch.types import StandardQuestion, Vectors
 from semsearch.whitening import Whitening, fit_and_compare
@@ -110,10 +111,7 @@ class Writing:
 
     def _require(self) -> tuple[BankReader, Meta, Mapping[str, QuestionRow]]:
         if self.existing is None:
-            raise IndexNotFoundError(
-                f"{self.directory}: there is no index here. Make one with: "
-                f"semsearch build TABLE {self.directory}"
-            )
+            raise IndexNotFoundError(no_index(self.directory))
         return self.existing.reader, self.existing.meta, self.existing.rows
 
     def _carry_out(
