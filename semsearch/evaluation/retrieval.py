@@ -5,31 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semsearch.errors import DataError, Problem
+from semsearch.errors import Problem
 from semsearch.evaluation.bootstrap import mean_interval
+from semsearch.evaluation.queries import LabelledQuery, read_labelled
 from semsearch.index import Index
 from semsearch.ranking import Score
-from semsearch.tables import Table, derived_key, read_table, table_from_rows
-from semsearch.tables.cells import brief, text
-from semsearch.tables.roles import find, listed, pick, plain_name
-from semsearch.tables.table import bad_rows
-from semsearch.types import Hit, StandardQuestion
+from semsearch.types import Hit
 
-_EXPECTED = (
-    "expected",
-    "expectedkey",
-    "expectedid",
-    "expectedquestionid",
-    "期望",
-    "期望编号",
-    "預期",
-)
 _QUERIES_AT_ONCE = 1024
 
 ERROR_COLUMNS = (
@@ -37,15 +24,6 @@ ERROR_COLUMNS = (
     "found_question", "found_phrasing", "score", "expected_rank",
 )  # fmt: skip
 """Columns of `RetrievalReport.errors`."""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledQuery:
-    """A query and the key of the standard question that answers it, None where none does."""
-
-    text: str
-    key: str | None
-    line: int = 0  # where it stands in its table
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,18 +175,10 @@ def evaluate(
     """
     if k < 1 or (min_score is not None and not math.isfinite(min_score)):
         raise ValueError(f"k must be at least 1 and min_score finite, not {k} and {min_score}")
-    table = (
-        read_table(queries, encoding=encoding)
-        if isinstance(queries, str | Path)
-        else table_from_rows(queries)
-    )
     bank = {question.key: question for question in index.questions()}
-    labelled, problems = _labelled(table, bank, column, key, none)
-    if problems and not skip_bad:
-        found = [(table.source, problem) for problem in problems]
-        raise bad_rows(found, "Fix what is bad, or leave it out with --skip-bad.")
-    if not labelled:
-        raise DataError(f"{table.source}: all of its {len(problems)} rows are bad.")
+    labelled, problems = read_labelled(
+        queries, bank, column=column, key=key, none=none, encoding=encoding, skip_bad=skip_bad
+    )
     outcomes: list[Outcome] = []
     for start in range(0, len(labelled), _QUERIES_AT_ONCE):
         batch = labelled[start : start + _QUERIES_AT_ONCE]
@@ -250,49 +220,3 @@ def _values(outcomes: Sequence[Outcome], k: int, threshold: bool) -> dict[str, N
         values["coverage"] = answered[expects]
         values["right_refusal"] = ~answered[~expects]
     return values
-
-
-def _labelled(
-    table: Table,
-    bank: dict[str, StandardQuestion],
-    column: str | None,
-    key: str | None,
-    none: str,
-) -> tuple[list[LabelledQuery], list[Problem]]:
-    """The queries of a table, and the rows that are none."""
-    texts, keys = _columns(table, column, key)
-    queries, problems = [], list(table.problems)
-    for row in table.rows:
-        query, expected = text(row.values.get(texts)), text(row.values.get(keys))
-        known = next((name for name in (expected, derived_key(expected)) if name in bank), None)
-        if not query:
-            problems.append(Problem(row.line, "empty text"))
-        elif expected in ("", none):
-            queries.append(LabelledQuery(query, None, row.line))
-        elif known is None:
-            problems.append(Problem(row.line, f"key {brief(expected)} is not in the index"))
-        else:
-            queries.append(LabelledQuery(query, known, row.line))
-    return queries, sorted(problems, key=lambda problem: problem.line)
-
-
-def _columns(table: Table, column: str | None, key: str | None) -> tuple[str, str]:
-    """The columns of the texts and of the expected keys."""
-    columns, source = table.columns, table.source
-    texts = find(columns, column, source) if column is not None else None
-    free = [name for name in columns if name != texts]
-    if key is not None:
-        keys: str | None = find(columns, key, source)
-    else:
-        expected = [name for name in free if plain_name(name) in _EXPECTED]
-        keys = expected[0] if len(expected) == 1 else pick(free, "key", source)
-    if texts is None:
-        texts = pick([name for name in free if name != keys], "text", source)
-    if texts is None or keys is None:
-        missing, option = ("text", "--column") if texts is None else ("key", "--key")
-        raise DataError(
-            f"{source}: no {missing} column among {listed(columns)}. Pass {option} NAME."
-        )
-    if texts == keys:
-        raise DataError(f"{source}: column {brief(keys)} is named for texts and keys.")
-    return texts, keys

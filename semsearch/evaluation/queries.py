@@ -1,0 +1,121 @@
+"""Labelled queries: what users ask, and the key of the standard question that answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from semsearch.errors import DataError, Problem
+from semsearch.tables import Table, derived_key, read_table, table_from_rows
+from semsearch.tables.cells import brief, text
+from semsearch.tables.roles import find, listed, pick, plain_name
+from semsearch.tables.table import bad_rows
+
+_EXPECTED = (
+    "expected",
+    "expectedkey",
+    "expectedid",
+    "expectedquestionid",
+    "期望",
+    "期望编号",
+    "預期",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledQuery:
+    """A query and the key of the standard question that answers it, None where none does."""
+
+    text: str
+    key: str | None
+    line: int = 0  # where it stands in its table
+
+
+def read_labelled(
+    queries: Any,
+    keys: Container[str],
+    *,
+    column: str | None = None,
+    key: str | None = None,
+    none: str = "",
+    encoding: str | None = None,
+    skip_bad: bool = False,
+) -> tuple[list[LabelledQuery], list[Problem]]:
+    """Read queries that say which standard question they expect.
+
+    Args:
+        queries: a path, rows as mappings or a DataFrame, with a column of texts and one of keys.
+        keys: those of the bank.
+        column: of the texts; recognised by its name when None.
+        key: column of the expected key (or the text of a standard question, where the bank had
+            no keys); recognised by its name when None.
+        none: what stands for "no answer expected" in that column, besides an empty cell.
+        skip_bad: leave bad rows out rather than raise.
+
+    Returns:
+        The queries, and the bad rows that were left out.
+
+    Raises:
+        BadRowsError: a row has no text, or expects a key that the bank has not.
+        DataError: the table cannot be used.
+    """
+    table = (
+        read_table(queries, encoding=encoding)
+        if isinstance(queries, str | Path)
+        else table_from_rows(queries)
+    )
+    labelled, problems = _labelled(table, keys, column, key, none)
+    if problems and not skip_bad:
+        found = [(table.source, problem) for problem in problems]
+        raise bad_rows(found, "Fix what is bad, or leave it out with --skip-bad.")
+    if not labelled:
+        raise DataError(f"{table.source}: all of its {len(problems)} rows are bad.")
+    return labelled, problems
+
+
+def _labelled(
+    table: Table,
+    bank: Container[str],
+    column: str | None,
+    key: str | None,
+    none: str,
+) -> tuple[list[LabelledQuery], list[Problem]]:
+    """The queries of a table, and the rows that are none."""
+    texts, keys = _columns(table, column, key)
+    queries, problems = [], list(table.problems)
+    for row in table.rows:
+        query, expected = text(row.values.get(texts)), text(row.values.get(keys))
+        known = next((name for name in (expected, derived_key(expected)) if name in bank), None)
+        if not query:
+            problems.append(Problem(row.line, "empty text"))
+        elif expected in ("", none):
+            queries.append(LabelledQuery(query, None, row.line))
+        elif known is None:
+            problems.append(Problem(row.line, f"key {brief(expected)} is not in the index"))
+        else:
+            queries.append(LabelledQuery(query, known, row.line))
+    return queries, sorted(problems, key=lambda problem: problem.line)
+
+
+def _columns(table: Table, column: str | None, key: str | None) -> tuple[str, str]:
+    """The columns of the texts and of the expected keys."""
+    columns, source = table.columns, table.source
+    texts = find(columns, column, source) if column is not None else None
+    free = [name for name in columns if name != texts]
+    if key is not None:
+        keys: str | None = find(columns, key, source)
+    else:
+        expected = [name for name in free if plain_name(name) in _EXPECTED]
+        keys = expected[0] if len(expected) == 1 else pick(free, "key", source)
+    if texts is None:
+        texts = pick([name for name in free if name != keys], "text", source)
+    if texts is None or keys is None:
+        missing, option = ("text", "--column") if texts is None else ("key", "--key")
+        raise DataError(
+            f"{source}: no {missing} column among {listed(columns)}. Pass {option} NAME."
+        )
+    if texts == keys:
+        raise DataError(f"{source}: column {brief(keys)} is named for texts and keys.")
+    return texts, keys
