@@ -34,7 +34,8 @@ LEVELS = {
     "writing": 6,
     "index": 7,
     "evaluation": 8,
-    "cli": 9,
+    "training": 9,
+    "cli": 10,
 }
 
 ONLY_IN = {
@@ -43,7 +44,7 @@ ONLY_IN = {
     "sentence_transformers": ("encoder/torch.py", "encoder/export.py", "training/"),
     "transformers": ("encoder/torch.py", "encoder/export.py", "training/"),
     "click": ("cli/",),
-    "sklearn": ("whitening.py", "evaluation/"),
+    "sklearn": ("whitening.py", "evaluation/", "training/"),
     "onnxruntime": ("encoder/",),
     "matplotlib": ("evaluation/",),
     "datasets": ("evaluation/", "training/"),
