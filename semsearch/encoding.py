@@ -47,13 +47,14 @@ def text_warnings(encoder: Encoder, texts: Sequence[str]) -> list[SyncWarning]:
         return []
     stats = encoder.measure(texts)
     found = []
-    long = np.flatnonzero(stats.n_tokens > encoder.max_length)
-    if len(long):
+    long = np.flatnonzero(stats.too_long)
+    if len(long) and encoder.truncate != "windows":
         found.append(
             SyncWarning(
                 "too_long",
                 f"{len(long)} of {len(texts)} texts are longer than the {encoder.max_length} "
-                f"tokens that {encoder.source} reads; the rest of them is not searched.",
+                f"tokens that {encoder.source} reads; the rest of them is not searched. To read "
+                "all of them, encode the bank again: --truncate windows --rebuild",
                 len(long),
                 _examples(texts, long),
             )

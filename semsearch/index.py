@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from semsearch import identity
 from semsearch.encoder import Encoder
 from semsearch.encoding import Progress
+from semsearch.errors import EncoderError
 from semsearch.hits import gather
 from semsearch.ranking import SCORES, Score, rank
 from semsearch.recipe import Recipe, made_by
@@ -91,6 +92,7 @@ class Index:
         encoder: str | Path | Encoder | None = None,
         pooling: Pooling | None = None,
         max_length: int | None = None,
+        truncate: str | None = None,
         whiten: int | None = None,
         whiten_on: Sequence[str] | None = None,
         score: Score | None = None,
@@ -111,6 +113,8 @@ class Index:
             encoder: name, directory or hub id; the default is the index's own, then `minilm`.
             pooling: one of `types.POOLINGS` in place of the encoder's own.
             max_length: tokens read of a text, in place of the encoder's own.
+            truncate: what is read of longer texts, in place of the encoder's own; see
+                `Encoder.load`.
             whiten: dimensions to whiten to (Su et al. 2021).
             whiten_on: texts to fit the whitening on, in place of the bank's phrasings.
             score: "best" or "top3": how a standard question is scored by its phrasings.
@@ -125,6 +129,7 @@ class Index:
 
         Raises:
             DataError: the table cannot be used; nothing was written.
+            EncoderError: the encoder cannot be had, or not like this.
             EncoderMismatchError: the index was built with another encoder, and not `rebuild`.
             ConfirmationError: more than half of the bank would go, and not `allow_removal`.
             IndexBusyError: another process is writing.
@@ -135,12 +140,18 @@ class Index:
             encoder=encoder,
             pooling=pooling,
             max_length=max_length,
+            truncate=truncate,
             whiten=whiten,
             whiten_on=whiten_on,
             runtime=runtime,
             device=device,
             trust_remote_code=trust_remote_code,
         )
+        if isinstance(encoder, Encoder) and (pooling or max_length or truncate):
+            raise EncoderError(
+                f"{encoder.source} is loaded already: its pooling, max_length and truncate are "
+                "chosen when it is loaded."
+            )
         directory = Path(path)
         if not (directory / DATABASE).exists():
             # An encoder that cannot be had is found out before anything is made.

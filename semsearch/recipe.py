@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from semsearch import identity
 from semsearch.encoder import Encoder, Fingerprint
@@ -26,6 +27,7 @@ class Recipe:
     encoder: str | Path | Encoder | None = None
     pooling: Pooling | None = None
     max_length: int | None = None
+    truncate: str | None = None
     whiten: int | None = None
     whiten_on: Sequence[str] | None = None
     runtime: RuntimeName = "auto"
@@ -35,7 +37,7 @@ class Recipe:
     def filled_from(self, meta: Meta) -> Recipe:
         """The same, with what was not asked for taken from an index.
 
-        Pooling and length belong to an encoder: they are not carried over to another one.
+        Pooling, length and truncation belong to an encoder: they are not carried over to another.
         """
         kept = meta.encoder
         same = self.encoder is None or self._name() == kept.name
@@ -44,6 +46,7 @@ class Recipe:
             encoder=kept.name if self.encoder is None else self.encoder,
             pooling=self.pooling or (kept.pooling if same else None),
             max_length=self.max_length or (kept.max_length if same else None),
+            truncate=self.truncate or (kept.truncate if same else None),
             whiten=self.whiten or (meta.dim if kept.unwhitened else None),
         )
 
@@ -74,6 +77,7 @@ class Recipe:
                 device=self.device,
                 pooling=self.pooling,
                 max_length=self.max_length,
+                truncate=self.truncate,
                 trust_remote_code=self.trust_remote_code,
             )
         if self.whiten is not None:
@@ -90,8 +94,9 @@ class Recipe:
             fingerprint=encoder.fingerprint.to_dict(),
             runtime=encoder.runtime,
             precision=encoder.precision,
-            pooling=self.pooling,
-            max_length=self.max_length,
+            pooling=self.pooling or encoder.choices.get("pooling"),
+            max_length=self.max_length or encoder.choices.get("max_length"),
+            truncate=self.truncate or encoder.choices.get("truncate"),
         )
 
     def check(self, directory: Path, meta: Meta, reader: BankReader) -> None:
@@ -107,11 +112,9 @@ class Recipe:
                 f"{directory}: its vectors are {whitened}. To have them whitened to "
                 f"{self.whiten}, encode the bank again with --rebuild."
             )
-        asked = (self.encoder and self._name(), self.pooling, self.max_length)
-        if all(
-            wish is None or wish == have
-            for wish, have in zip(asked, (kept.name, kept.pooling, kept.max_length), strict=True)
-        ):
+        asked = (self.encoder and self._name(), self.pooling, self.max_length, self.truncate)
+        had = (kept.name, kept.pooling, kept.max_length, kept.truncate)
+        if all(wish is None or wish == have for wish, have in zip(asked, had, strict=True)):
             return
         given = replace(self.filled_from(meta), whiten=None).load()
         if kept.unwhitened:
@@ -134,17 +137,19 @@ def made_by(
     """
     kept = meta.encoder
     source = directory / kept.source if kept.inside else kept.source
-    # A folder inside the index was saved with them as its own.
-    pooling = None if kept.inside else kept.pooling
-    max_length = None if kept.inside else kept.max_length
-    if kept.inside:
+    choices: dict[str, Any] = {}
+    if kept.inside:  # saved with them as its own
         _check_folder(directory / kept.source, kept)
+    else:
+        choices = {
+            "pooling": kept.pooling,
+            "max_length": kept.max_length,
+            "truncate": kept.truncate,
+        }
     # Found out before it is loaded, which for another encoder can mean an export.
-    given = Encoder.fingerprint_of(source, pooling=pooling, max_length=max_length)
+    given = Encoder.fingerprint_of(source, **choices)
     identity.refuse_other(directory, kept, str(source), given)
-    encoder = Encoder.load(
-        source, runtime=runtime, device=device, pooling=pooling, max_length=max_length
-    )
+    encoder = Encoder.load(source, runtime=runtime, device=device, **choices)
     identity.check(directory, kept, encoder, reader.first_phrasings)
     return encoder
 

@@ -20,8 +20,12 @@ Scores: TypeAlias = NDArray[np.float32]
 
 RuntimeName: TypeAlias = Literal["auto", "onnx", "torch"]
 Device: TypeAlias = Literal["cpu", "cuda", "auto"]
-Pooling: TypeAlias = Literal["cls", "mean", "max", "first-last-avg", "last-2-avg"]
+Pooling: TypeAlias = Literal[
+    "cls", "mean", "max", "first-last-avg", "last-2-avg", "weighted-last-4"
+]
 POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+TRUNCATIONS = ("head", "tail", "head+tail", "windows")
+"""What may be read of a long text, by name; A+B tokens (256+254) is another one."""
 
 Fields: TypeAlias = Mapping[str, Any]
 """The owner's other columns; values are JSON scalars (str, int, float, bool, None)."""

@@ -10,7 +10,7 @@ import click
 
 from semsearch.cli import options, output
 from semsearch.errors import ConfirmationError
-from semsearch.types import POOLINGS, Device, RuntimeName
+from semsearch.types import Device, RuntimeName
 
 
 @click.command()
@@ -18,8 +18,7 @@ from semsearch.types import POOLINGS, Device, RuntimeName
 @click.argument("index_dir", metavar="[INDEX]", type=options.INDEX, required=False)
 @options.table_options
 @click.option("--encoder", help="Name, directory or hub id; the default is minilm.")
-@click.option("--pooling", type=click.Choice(POOLINGS), help="Other pooling.")
-@click.option("--max-length", type=click.IntRange(min=3), help="Tokens read of a text.")
+@options.reading_options
 @click.option(
     "--whiten", type=click.IntRange(min=1), metavar="DIM", help="Whiten vectors to DIM dimensions."
 )

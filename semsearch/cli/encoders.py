@@ -7,19 +7,19 @@ from pathlib import Path
 import click
 
 from semsearch.cli import options, output
-from semsearch.types import POOLINGS, Device, Pooling, RuntimeName
+from semsearch.types import Device, Pooling, RuntimeName
 
 
 @click.command()
 @click.argument("name", metavar="ENCODER", default="minilm")
-@click.option("--pooling", type=click.Choice(POOLINGS), help="Other pooling.")
-@click.option("--max-length", type=click.IntRange(min=3), help="Tokens read of a text.")
+@options.reading_options
 @options.encoder_options
 @options.json_option
 def encoder(
     name: str,
     pooling: Pooling | None,
     max_length: int | None,
+    truncate: str | None,
     runtime: RuntimeName,
     device: Device,
     as_json: bool,
@@ -35,13 +35,19 @@ def encoder(
     from semsearch.encoder import Encoder
 
     loaded = Encoder.load(
-        name, pooling=pooling, max_length=max_length, runtime=runtime, device=device
+        name,
+        pooling=pooling,
+        max_length=max_length,
+        truncate=truncate,
+        runtime=runtime,
+        device=device,
     )
     facts = {
         "source": loaded.source,
         "path": str(loaded.path),
         "dim": loaded.dim,
         "max_length": loaded.max_length,
+        "truncate": loaded.truncate,
         "pooling": loaded.pooling,
         "runtime": loaded.runtime,
         "precision": loaded.precision,

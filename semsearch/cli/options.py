@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from semsearch.types import POOLINGS, TRUNCATIONS
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 INDEX = click.Path(path_type=Path, file_okay=False)
@@ -54,6 +56,16 @@ encoder_options = _all(
         default="cpu",
         show_default=True,
         help="Where the encoder runs.",
+    ),
+)
+
+reading_options = _all(
+    click.option("--pooling", type=click.Choice(POOLINGS), help="Other pooling."),
+    click.option("--max-length", type=click.IntRange(min=3), help="Tokens read of a text."),
+    click.option(
+        "--truncate",
+        metavar="|".join([*TRUNCATIONS[:3], "A+B", *TRUNCATIONS[3:]]),
+        help="What is read of longer texts; A+B tokens of both ends; windows read all.",
     ),
 )
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from semsearch.cli import options, output
+from semsearch.types import POOLINGS
 
 
 def _numbers(_: click.Context, parameter: click.Parameter, value: str | None) -> tuple[int, ...]:
@@ -36,9 +37,7 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str | None) ->
 @click.option("--first", metavar="COLUMN", help="Column of the first sentence in --pairs.")
 @click.option("--second", metavar="COLUMN", help="Column of the second sentence in --pairs.")
 @click.option("--gold", metavar="COLUMN", help="Column of the score in --pairs.")
-@click.option(
-    "--pooling", metavar="NAMES", help="cls, mean, max, first-last-avg, last-2-avg; with commas."
-)
+@click.option("--pooling", metavar="NAMES", help=f"{', '.join(POOLINGS)}; with commas.")
 @click.option("--whiten", metavar="DIM", callback=_numbers, help="Also whitened to DIM dimensions.")
 @click.option(
     "--whiten-on",

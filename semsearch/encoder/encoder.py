@@ -10,8 +10,9 @@ import numpy as np
 
 from semsearch.encoder import export, mteb, torch
 from semsearch.encoder.batching import Distinct, plan
-from semsearch.encoder.config import Kind, Layout, read_layout
+from semsearch.encoder.config import read_layout
 from semsearch.encoder.fingerprint import Fingerprint, fingerprint
+from semsearch.encoder.layout import Kind, Layout
 from semsearch.encoder.modules import Dense, Normalize
 from semsearch.encoder.onnx import OnnxRuntime
 from semsearch.encoder.runtime import Runtime
@@ -36,9 +37,11 @@ class Encoder:
         source: the name it was loaded by, as it was given.
         path: the directory that name stands for.
         dim: dimensions of the vectors.
-        max_length: tokens that it reads of a text, special ones included.
+        max_length: tokens that it reads at a time, special ones included.
         pooling: how token states become an embedding: "mean", "cls", "max", "cls+mean",
             "first-last-avg", "mean of weighted layers".
+        truncate: what is read of a text with more tokens than that, "head" or another one of
+            `types.TRUNCATIONS`, or "256+254".
         runtime: what it runs on, "onnx" or "torch".
         precision: what it computes in, "float32".
         fingerprint: what it is; equal fingerprints give equal vectors.
@@ -53,6 +56,7 @@ class Encoder:
         self.dim = added[-1].dim if added else runtime.dim
         self.max_length = runtime.tokenizer.max_length
         self.pooling = str(layout.pooling)
+        self.truncate = layout.truncation.name
         self.runtime = runtime.name
         self.precision = runtime.precision
         self._layout = layout
@@ -69,6 +73,7 @@ class Encoder:
         device: Device = "cpu",
         pooling: Pooling | None = None,
         max_length: int | None = None,
+        truncate: str | None = None,
         trust_remote_code: bool = False,
     ) -> Encoder:
         """Load an encoder from a directory, an installed package or the hub's local cache.
@@ -79,7 +84,12 @@ class Encoder:
             device: "auto" takes a GPU where torch sees one.
             pooling: instead of the encoder's own. "first-last-avg" and "last-2-avg" average the
                 outputs of the first and the last layer, or of the last two, and then the tokens.
+                "weighted-last-4" weights the last four: equally, until the encoder is trained.
             max_length: tokens, instead of the encoder's own; special tokens included.
+            truncate: what is read of longer texts, instead of the encoder's own: the "head", the
+                "tail", "head+tail" (the first quarter and the last three), "256+254" (this many
+                tokens, or as many in proportion) or "windows" (all, in overlapping pieces whose
+                embeddings are averaged).
             trust_remote_code: run Python code that comes with the encoder.
 
         Raises:
@@ -88,7 +98,11 @@ class Encoder:
         """
         path = resolve(source, trust_remote_code=trust_remote_code)
         layout = read_layout(
-            path, pooling=pooling, max_length=max_length, trust_remote_code=trust_remote_code
+            path,
+            pooling=pooling,
+            max_length=max_length,
+            truncate=truncate,
+            trust_remote_code=trust_remote_code,
         )
         chosen = _start(layout, runtime, device, trust_remote_code)
         return cls(str(source), layout, chosen)
@@ -100,12 +114,17 @@ class Encoder:
         *,
         pooling: Pooling | None = None,
         max_length: int | None = None,
+        truncate: str | None = None,
         trust_remote_code: bool = False,
     ) -> Fingerprint:
         """What `load` would load, without loading it. Arguments and errors as of `load`."""
         path = resolve(source, trust_remote_code=trust_remote_code)
         layout = read_layout(
-            path, pooling=pooling, max_length=max_length, trust_remote_code=trust_remote_code
+            path,
+            pooling=pooling,
+            max_length=max_length,
+            truncate=truncate,
+            trust_remote_code=trust_remote_code,
         )
         return fingerprint(layout, layout.tail)
 
@@ -115,10 +134,16 @@ class Encoder:
             self._fingerprint = fingerprint(self._layout, (*self._layout.tail, *self._added))
         return self._fingerprint
 
+    @property
+    def choices(self) -> dict[str, Any]:
+        """The arguments of `load` that made it another one than the directory says."""
+        names = {"pooling": "pooling", "max_length": "max_length", "truncation": "truncate"}
+        return {names[field]: getattr(self, names[field]) for field in self._layout.changed}
+
     def __repr__(self) -> str:
         return (
             f"<Encoder {self.source} dim={self.dim} pooling={self.pooling} "
-            f"max_length={self.max_length} runtime={self.runtime}>"
+            f"max_length={self.max_length} truncate={self.truncate} runtime={self.runtime}>"
         )
 
     def encode(

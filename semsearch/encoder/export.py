@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from semsearch.encoder import cache
-from semsearch.encoder.config import UNLIMITED, Layout, longest_input
-from semsearch.encoder.fingerprint import onnx_key, weights_of
+from semsearch.encoder.body import UNLIMITED, longest_input
+from semsearch.encoder.fingerprint import is_of, onnx_key, weights_of
+from semsearch.encoder.layout import Layout
 from semsearch.encoder.quiet import quiet
 from semsearch.errors import EncoderError, MissingExtraError, StorageError
 from semsearch.files import fsync
@@ -42,7 +43,10 @@ def find(layout: Layout) -> Path | None:
     beside = [layout.body / "onnx" / "model.onnx", layout.path / "onnx" / "model.onnx"]
     if layout.pooling.layers:  # what lies beside an encoder gives the last layer only
         beside = []
-    return next((path for path in [*beside, cached] if path.is_file()), None)
+    for path in beside:
+        if path.is_file() and is_of(layout, path):
+            return path
+    return cached if cached.is_file() else None
 
 
 def find_or_export(layout: Layout, trust_remote_code: bool = False) -> Path:
@@ -126,6 +130,9 @@ def _export(layout: Layout, folder: Path, trust_remote_code: bool) -> None:
 
         def forward(self, *inputs: Any) -> Any:
             named = dict(zip(names, inputs, strict=True))
+            if layout.model_config.get("model_type") == "xlnet":
+                # It takes the mask from 1.0, which the exporter does for floats only.
+                named["attention_mask"] = named["attention_mask"].to(torch.float32)
             if not layers:
                 return self.body(**named).last_hidden_state
             states = self.body(**named, output_hidden_states=True).hidden_states

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from semsearch.encoder import cache, safetensors
-from semsearch.encoder.config import Layout, read_json
+from semsearch.encoder.body import read_json
+from semsearch.encoder.layout import Layout
 from semsearch.encoder.tokens import bert_options, tokenizer_file
 from semsearch.errors import EncoderError
 
@@ -23,6 +24,9 @@ _NOISE = {
     "architectures",
     "output_hidden_states",
 }
+
+MADE_FROM = "made_from.json"
+"""Beside an ONNX body that we saved: {"weights": the sha256 of the weights it was made from}."""
 
 # Counts up when export.py writes other files, so that those of older releases are not used.
 _EXPORT = 1
@@ -38,6 +42,7 @@ class Fingerprint:
     modules: str  # sha256 of the architecture, the pooling and everything behind it
     max_length: int
     prompts: tuple[tuple[str, str], ...]
+    truncation: str = "head"
 
     @property
     def digest(self) -> str:
@@ -45,7 +50,10 @@ class Fingerprint:
         return _sha(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "prompts": dict(self.prompts)}
+        values = {**asdict(self), "prompts": dict(self.prompts)}
+        if self.truncation == "head":  # as it was written when there was no other
+            del values["truncation"]
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Fingerprint:
@@ -62,6 +70,7 @@ class Fingerprint:
                 modules=str(values["modules"]),
                 max_length=int(values["max_length"]),
                 prompts=_pairs(values["prompts"]),
+                truncation=str(values.get("truncation", "head")),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise EncoderError(f"not the fingerprint of an encoder: {error!r}.") from error
@@ -93,6 +102,7 @@ def fingerprint(layout: Layout, tail: tuple[Any, ...]) -> Fingerprint:
         ),
         max_length=layout.max_length,
         prompts=_pairs(layout.prompts),
+        truncation=layout.truncation.name,
     )
 
 
@@ -108,6 +118,12 @@ def weights_of(layout: Layout) -> tuple[str, str]:
 
     found = cache.remembered("weights", paths, compute)
     return str(found["sha256"]), str(found["dtype"])
+
+
+def is_of(layout: Layout, model: Path) -> bool:
+    """Whether an ONNX body was made from the weights of the layout, as far as it says so itself."""
+    made_from = read_json(model.with_name(MADE_FROM)).get("weights")
+    return made_from is None or made_from == weights_of(layout)[0]
 
 
 def weight_files(layout: Layout) -> list[Path]:

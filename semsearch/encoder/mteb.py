@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semsearch.encoder.config import Kind
+from semsearch.encoder.layout import Kind
 from semsearch.encoder.modules import Normalize
 from semsearch.types import Embeddings, Scores, Vectors
 

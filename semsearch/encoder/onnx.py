@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from semsearch.encoder.config import Kind, Layout, width
+from semsearch.encoder.body import width
+from semsearch.encoder.layout import Kind, Layout
 from semsearch.encoder.modules import Normalize
 from semsearch.encoder.pooling import Mask, States
-from semsearch.encoder.tokens import TextTokenizer
+from semsearch.encoder.tokens import TextTokenizer, padded, prepared
+from semsearch.encoder.truncation import averaged
 from semsearch.errors import EncoderError
 from semsearch.types import Embeddings, Ids
 
@@ -58,29 +60,24 @@ class OnnxRuntime:
             )
 
     def prepare(self, texts: Sequence[str], kind: Kind) -> tuple[list[Any], Ids]:
-        prompt = self._layout.prompts[kind]
-        encodings = self.tokenizer.encode([prompt + text for text in texts] if prompt else texts)
-        return encodings, np.fromiter(map(len, encodings), np.int64, len(encodings))
+        return prepared(self.tokenizer, texts, self._layout.prompts[kind])
 
     def run(self, items: Sequence[Any], kind: Kind) -> Embeddings:
-        feeds, mask = self.feeds(items)
+        if not self.tokenizer.truncation.in_windows:
+            return self._embed(items, kind)
+        return averaged(lambda rows: self._embed(rows, kind), items, self.budget)
+
+    def _embed(self, rows: Sequence[Any], kind: Kind) -> Embeddings:
+        feeds, mask = self.feeds(rows)
         x = self._layout.pooling(self.states(feeds), mask, self._prompt_lengths[kind])
         for module in self._layout.tail:
             x = module(x)
         return x.astype(np.float32, copy=False)
 
-    def feeds(self, items: Sequence[Any]) -> tuple[dict[str, Ids], Mask]:
+    def feeds(self, rows: Sequence[Any]) -> tuple[dict[str, Ids], Mask]:
         """The inputs of the body, (n, longest) int64 each, and the mask."""
-        longest = max(map(len, items))
-        ids = np.full((len(items), longest), self.tokenizer.pad_id, np.int64)
-        mask = np.zeros_like(ids)
-        types = np.zeros_like(ids)
-        for row, item in enumerate(items):
-            ids[row, : len(item)] = item.ids
-            mask[row, : len(item)] = 1
-            types[row, : len(item)] = item.type_ids
-        feeds = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
-        return {name: feeds[name] for name in self._inputs}, mask
+        feeds = padded(rows, self.tokenizer.pad_id)
+        return {name: feeds[name] for name in self._inputs}, feeds["attention_mask"]
 
     def states(self, feeds: dict[str, Ids]) -> States:
         """(n, longest, d) float32, what the body makes of every token."""

@@ -30,20 +30,35 @@ class Pooling:
 
     @classmethod
     def named(cls, name: str, n_layers: int, include_prompt: bool = True) -> Pooling:
-        """One of MODES, or one of WIDE over a body of n_layers >= 2."""
+        """One of MODES, or one of WIDE over a body of at least as many layers as it takes."""
         if name in MODES:
             return cls((name,), include_prompt)
         weights = np.zeros(n_layers + 1, np.float32)
         weights[list(WIDE[name])] = 1
         return cls(("mean",), include_prompt, shares(weights))
 
+    @property
+    def counted(self) -> tuple[int, tuple[float, ...]]:
+        """The first of the layers that counts, and the weights from it on."""
+        start = next((i for i, weight in enumerate(self.layers) if weight), 0)
+        return start, self.layers[start:]
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the weights of its layers are for training to find."""
+        name = str(self)
+        return bool(self.layers) and (name == LEARNT or name not in WIDE)
+
     def __str__(self) -> str:
         modes = "+".join(self.modes)
         if not self.layers:
             return modes
         n_layers = len(self.layers) - 1
-        for name in WIDE if n_layers >= 2 else ():
-            if self == Pooling.named(name, n_layers, self.include_prompt):
+        for name, chosen in WIDE.items():
+            if n_layers < len(chosen) or self.modes != ("mean",):
+                continue
+            same = self.layers == Pooling.named(name, n_layers).layers
+            if same or (name == LEARNT and not any(self.layers[:-4]) and all(self.layers[-4:])):
                 return name
         return f"{modes} of weighted layers"
 
@@ -113,8 +128,15 @@ MODES: Mapping[str, Callable[[States, Mask], Embeddings]] = {
 }
 """The modes by their sentence-transformers names, in its order of concatenation."""
 
-WIDE: Mapping[str, tuple[int, ...]] = {"first-last-avg": (1, -1), "last-2-avg": (-2, -1)}
-"""Mean pooling of two layers: the hidden states that are averaged first, then over tokens.
+LEARNT = "weighted-last-4"
+"""The one of WIDE whose weights are trained: they are equal only until then."""
+
+WIDE: Mapping[str, tuple[int, ...]] = {
+    "first-last-avg": (1, -1),
+    "last-2-avg": (-2, -1),
+    LEARNT: (-4, -3, -2, -1),
+}
+"""Mean pooling of several layers: the hidden states that are averaged first, then over tokens.
 
 They are numbered as in Transformers: 0 is the output of the embeddings, 1 that of the first
 layer. first-last-avg is that of BERT-flow (Li et al. 2020, arXiv:2011.05864) and BERT-whitening

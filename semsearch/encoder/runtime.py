@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from semsearch.encoder.config import Kind
+from semsearch.encoder.layout import Kind
 from semsearch.encoder.tokens import TextTokenizer
 from semsearch.types import Embeddings, Ids
 

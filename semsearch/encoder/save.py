@@ -13,9 +13,13 @@ from typing import Any
 import numpy as np
 
 from semsearch.encoder import safetensors
-from semsearch.encoder.config import Layout, module_kind, read_json, width
-from semsearch.encoder.fingerprint import weight_files
+from semsearch.encoder.body import read_json, width
+from semsearch.encoder.config import CONFIG, OWN_KEY
+from semsearch.encoder.entries import module_kind
+from semsearch.encoder.fingerprint import MADE_FROM, is_of, weight_files, weights_of
+from semsearch.encoder.layout import Layout
 from semsearch.encoder.modules import Dense
+from semsearch.encoder.truncation import Truncation
 from semsearch.errors import EncoderError, StorageError
 from semsearch.files import fsync
 
@@ -31,8 +35,7 @@ def save(layout: Layout, added: Sequence[Dense], path: Path) -> None:
         EncoderError: something is at `path` already.
         StorageError: the disk refused.
     """
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise EncoderError(f"{path}: already there. Choose a new directory.")
+    refuse_existing(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as temporary:
@@ -46,6 +49,25 @@ def save(layout: Layout, added: Sequence[Dense], path: Path) -> None:
         fsync(path.parent)
     except OSError as error:
         raise StorageError(f"{path}: cannot save the encoder: {error}.") from error
+
+
+def refuse_existing(path: Path) -> None:
+    """An empty directory is as good as none.
+
+    Raises:
+        EncoderError: something is at `path` already.
+    """
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise EncoderError(f"{path}: already there. Choose a new directory.")
+
+
+def write_truncation(config: Path, name: str) -> None:
+    """Note in config_sentence_transformers.json what no tokenizer can do."""
+    values = read_json(config)
+    values.pop(OWN_KEY, None)
+    if not Truncation(name).on_one_side:
+        values[OWN_KEY] = {"truncate": name}
+    _write_json(config, values)
 
 
 def _write(layout: Layout, added: Sequence[Dense], folder: Path) -> None:
@@ -70,9 +92,11 @@ def _write(layout: Layout, added: Sequence[Dense], folder: Path) -> None:
     entries.append(_new_entry(folder, len(entries), "Normalize"))
     numbered = [{**entry, "idx": i, "name": _name(entry, i)} for i, entry in enumerate(entries)]
     _write_json(folder / "modules.json", numbered)
-    config = folder / "config_sentence_transformers.json"
+    config = folder / CONFIG
     if layout.plain or not config.is_file():
         _write_json(config, {"prompts": {}, "default_prompt_name": None})
+    if "truncation" in layout.changed:
+        write_truncation(config, layout.truncation.name)
 
 
 def _new_entry(folder: Path, position: int, kind: str) -> dict[str, Any]:
@@ -94,9 +118,13 @@ def _copy_body(layout: Layout, folder: Path) -> None:
     if layout.pooling.layers:  # it would be taken for the body of this encoder, and is not
         return
     onnx = layout.body / "onnx"
-    for source in (*onnx.glob("model.onnx"), *onnx.glob("model.onnx?data")):
-        (folder / "onnx").mkdir(exist_ok=True)
+    if not (onnx / "model.onnx").is_file() or not is_of(layout, onnx / "model.onnx"):
+        return
+    (folder / "onnx").mkdir()
+    for source in (onnx / "model.onnx", *onnx.glob("model.onnx?data")):
         shutil.copyfile(source, folder / "onnx" / source.name)
+    # Whoever trains the body further in its place leaves an ONNX body that is no longer its own.
+    _write_json(folder / "onnx" / MADE_FROM, {"weights": weights_of(layout)[0]})
 
 
 def _copy_files(source: Path, folder: Path) -> None:
@@ -117,27 +145,31 @@ def _write_choices(layout: Layout, entries: Sequence[Mapping[str, Any]], folder:
         file = folder / str(entries[0]["path"]) / "sentence_bert_config.json"
         old = {} if layout.plain else read_json(file)
         _write_json(file, {**old, "max_seq_length": layout.max_length})
+    if "truncation" in layout.changed:
+        file = folder / str(entries[0]["path"]) / "tokenizer_config.json"
+        _write_json(file, {**read_json(file), "truncation_side": layout.truncation.side})
 
 
 def _write_layers(layout: Layout, entries: list[dict[str, Any]], folder: Path) -> None:
     """Put a WeightedLayerPooling behind the body, and make the body give what it needs."""
-    weights = np.array(layout.pooling.layers, np.float32)
+    start, weights = layout.pooling.counted
     file = folder / str(entries[0]["path"]) / "config.json"
     config = read_json(file)
-    if len(weights) or config.get("output_hidden_states"):
-        _write_json(file, {**config, "output_hidden_states": len(weights) > 0})
-    if not len(weights):
+    if weights or config.get("output_hidden_states"):
+        _write_json(file, {**config, "output_hidden_states": bool(weights)})
+    if not weights:
         return
     entry = _new_entry(folder, 1, "WeightedLayerPooling")
     _write_json(
         folder / entry["path"] / "config.json",
         {
             "word_embedding_dimension": width(layout.model_config),
-            "layer_start": 0,
-            "num_hidden_layers": len(weights) - 1,
+            "layer_start": start,
+            "num_hidden_layers": len(layout.pooling.layers) - 1,
         },
     )
-    safetensors.write(folder / entry["path"] / "model.safetensors", {"layer_weights": weights})
+    tensors = {"layer_weights": np.array(weights, np.float32)}
+    safetensors.write(folder / entry["path"] / "model.safetensors", tensors)
     entries.insert(1, entry)
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semsearch.encoder.config import UNLIMITED, Layout
+from semsearch.encoder.body import UNLIMITED
+from semsearch.encoder.layout import Layout
 from semsearch.errors import EncoderError
 from semsearch.types import Ids
 
@@ -31,7 +32,7 @@ class TextStats:
 
     @property
     def too_long(self) -> NDArray[np.bool_]:
-        """(n,) bool: the encoder reads only the first `max_length` tokens."""
+        """(n,) bool: it has more tokens than the encoder reads at a time."""
         return self.n_tokens > self.max_length
 
     @property
@@ -40,8 +41,19 @@ class TextStats:
         return self.n_unknown / np.maximum(self.n_tokens - self.n_special, 1)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Row:
+    """Some tokens of a long text, as `tokenizers.Encoding` gives those of a short one."""
+
+    ids: NDArray[np.int64]
+    type_ids: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
 class TextTokenizer:
-    """One tokenizer, cutting texts at `max_length` and never padding."""
+    """One tokenizer, cutting texts to `max_length` as the layout says, and never padding."""
 
     def __init__(self, tokenizer: Any, layout: Layout) -> None:
         self.max_length = layout.max_length
@@ -56,9 +68,9 @@ class TextTokenizer:
         self.unknown_id = _unknown_id(tokenizer, layout)
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        if self.max_length < UNLIMITED:
-            side = layout.tokenizer_config.get("truncation_side", "right")
-            tokenizer.enable_truncation(self.max_length, direction=side)
+        self.truncation = layout.truncation
+        if self.max_length < UNLIMITED and self.truncation.on_one_side:
+            tokenizer.enable_truncation(self.max_length, direction=self.truncation.side)
         self._tokenizer = tokenizer
 
     @classmethod
@@ -71,13 +83,57 @@ class TextTokenizer:
         return cls(_with_bert_options(_read(layout), layout), layout)
 
     def encode(self, texts: Sequence[str]) -> list[Any]:
-        """One `tokenizers.Encoding` per text, cut at `max_length`."""
-        return _encode(self._tokenizer, texts)
+        """What is read of each text, a `tokenizers.Encoding` or a Row; not for windows."""
+        found = _encode(self._tokenizer, texts)
+        if self.truncation.on_one_side:
+            return found
+        return [rows[0] for rows in self._split(found, 0)]
+
+    def windows(self, texts: Sequence[str], prompt: str) -> list[list[Any]]:
+        """The rows of each text, which begins with `prompt`; one of them where it is short."""
+        return self._split(_encode(self._tokenizer, texts), self.prompt_length(prompt))
+
+    def whole(self, texts: Sequence[str]) -> list[Any]:
+        """One `tokenizers.Encoding` per text, with all of its tokens."""
+        return _encode(self._untruncated, texts)
+
+    def _split(self, encodings: Sequence[Any], prompt_length: int) -> list[list[Any]]:
+        return [
+            [encoding] if len(encoding) <= self.max_length else self._rows(encoding, prompt_length)
+            for encoding in encodings
+        ]
+
+    def _rows(self, encoding: Any, prompt_length: int) -> list[Row]:
+        ids, types = np.array(encoding.ids), np.array(encoding.type_ids)
+        return [Row(ids[row], types[row]) for row in self.rows(len(ids), prompt_length)]
+
+    def rows(self, n_tokens: int, prompt_length: int) -> Ids:
+        """(rows, max_length) int64: which tokens are read of a text with n_tokens > max_length.
+
+        Raises:
+            EncoderError: the prompt leaves no room for the text.
+        """
+        first, last = self._special
+        first = max(first, prompt_length)
+        if self.max_length <= first + last:
+            raise EncoderError(
+                f"max_length {self.max_length} leaves no room beside a prompt of {first} tokens."
+            )
+        return self.truncation.rows(n_tokens, self.max_length, first, last)
+
+    @cached_property
+    def _special(self) -> tuple[int, int]:
+        """How many special tokens stand before and behind a text."""
+        mask = _encode(self._untruncated, ["a"])[0].special_tokens_mask
+        first = next((i for i, special in enumerate(mask) if not special), len(mask))
+        return first, self.n_special - first
 
     @cached_property
     def _untruncated(self) -> Any:
         from tokenizers import Tokenizer
 
+        if self._tokenizer.truncation is None:
+            return self._tokenizer
         # A copy: switching truncation off and on again would not be safe between threads.
         tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
         tokenizer.no_truncation()
@@ -99,8 +155,35 @@ class TextTokenizer:
         """Tokens of a prompt, the special one at its end left out."""
         if not prompt:
             return 0
-        ids = self.encode([prompt])[0]
+        ids = _encode(self._tokenizer, [prompt])[0]
         return len(ids.ids) - int(ids.special_tokens_mask[-1])
+
+
+def prepared(tokenizer: TextTokenizer, texts: Sequence[str], prompt: str) -> tuple[list[Any], Ids]:
+    """What runtimes batch: what is read of each text behind its prompt, and how many tokens.
+
+    It is a row for each text, or a list of rows where texts are read in windows.
+    """
+    if prompt:
+        texts = [prompt + text for text in texts]
+    if not tokenizer.truncation.in_windows:
+        rows = tokenizer.encode(texts)
+        return rows, np.fromiter(map(len, rows), np.int64, len(rows))
+    items = tokenizer.windows(texts, prompt)
+    return items, np.array([sum(map(len, item)) for item in items], np.int64)
+
+
+def padded(rows: Sequence[Any], pad_id: int) -> dict[str, Ids]:
+    """The inputs of a transformer, (n, longest) int64 each, padded on the right."""
+    longest = max(map(len, rows))
+    ids = np.full((len(rows), longest), pad_id, np.int64)
+    mask = np.zeros_like(ids)
+    types = np.zeros_like(ids)
+    for number, row in enumerate(rows):
+        ids[number, : len(row)] = row.ids
+        mask[number, : len(row)] = 1
+        types[number, : len(row)] = row.type_ids
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
 
 
 def find_bad_text(texts: Sequence[str]) -> tuple[int, str] | None:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from semsearch.encoder.config import Kind, Layout
+from semsearch.encoder.config import CONFIG, read_layout
+from semsearch.encoder.cutting import cut_in_training
 from semsearch.encoder.fingerprint import weight_files
+from semsearch.encoder.layout import Kind, Layout
+from semsearch.encoder.pooling import Pooling
 from semsearch.encoder.quiet import quiet
-from semsearch.encoder.tokens import TextTokenizer
+from semsearch.encoder.save import refuse_existing, write_truncation
+from semsearch.encoder.source import resolve
+from semsearch.encoder.tokens import TextTokenizer, padded, prepared
+from semsearch.encoder.truncation import averaged
 from semsearch.errors import EncoderError, MissingExtraError
 from semsearch.types import Embeddings, Ids
 
@@ -68,24 +75,44 @@ class TorchRuntime:
         weight_files(layout)  # raises where there are only pickled ones
         model = load_model(layout, device, trust_remote_code)
         self._layout = layout
-        self._model = _with_choices(model, layout)
+        self._model = _with_choices(model, layout).eval()
         self.budget = 32768 if device.startswith("cuda") else 2048
         self.tokenizer = _tokenizer(model, layout)
         try:
-            self.dim = int(self.run([""], "document").shape[1])
+            self.dim = int(self.run(self.prepare([""], "document")[0], "document").shape[1])
         except RuntimeError as error:
             raise EncoderError(
                 f"{layout.path}: sentence-transformers cannot run it: {_first_line(error)}"
             ) from error
 
     def prepare(self, texts: Sequence[str], kind: Kind) -> tuple[list[Any], Ids]:
-        # Only the order matters for batching; sentence-transformers splits the texts itself.
-        prompt = self._layout.prompts[kind]
-        texts_and_prompt = [prompt + text for text in texts] if prompt else texts
-        lengths = [len(encoding) for encoding in self.tokenizer.encode(texts_and_prompt)]
-        return list(texts), np.array(lengths, np.int64)
+        rows, lengths = prepared(self.tokenizer, texts, self._layout.prompts[kind])
+        if self.tokenizer.truncation.on_one_side:
+            # sentence-transformers splits the texts itself: only their lengths are needed.
+            return list(texts), lengths
+        return rows, lengths
+
+    def _embed(self, rows: Sequence[Any], kind: Kind) -> Embeddings:
+        import torch
+
+        device, names = self._model.device, self._model.tokenizer.model_input_names
+        prompt_length = self.tokenizer.prompt_length(self._layout.prompts[kind])
+        features: dict[str, Any] = {
+            name: torch.from_numpy(values).to(device)
+            for name, values in padded(rows, self.tokenizer.pad_id).items()
+            if name in (*names, "attention_mask")
+        }
+        if prompt_length:
+            features["prompt_length"] = prompt_length
+        with torch.inference_mode():
+            embeddings = self._model(features)["sentence_embedding"]
+        return np.asarray(embeddings.float().cpu().numpy(), np.float32)
 
     def run(self, items: Sequence[Any], kind: Kind) -> Embeddings:
+        if self.tokenizer.truncation.in_windows:
+            return averaged(lambda rows: self._embed(rows, kind), items, self.budget)
+        if not self.tokenizer.truncation.on_one_side:
+            return self._embed(items, kind)
         encode = getattr(self._model, f"encode_{kind}")
         embeddings = encode(
             list(items),
@@ -98,39 +125,48 @@ class TorchRuntime:
         return np.asarray(embeddings, dtype=np.float32)
 
 
-def _with_choices(model: Any, layout: Layout) -> Any:
-    """The model with the pooling and length that were asked for, without its last Normalize."""
+def _with_choices(model: Any, layout: Layout, normalized: bool = False) -> Any:
+    """The model with what was chosen for it; without its last Normalize unless `normalized`."""
     from sentence_transformers import SentenceTransformer
 
     modules = list(model)
-    if type(modules[-1]).__name__ == "Normalize":
+    if type(modules[-1]).__name__ == "Normalize" and not normalized:
         modules.pop()
     if "pooling" in layout.changed:
         modules = _with_pooling(modules, layout)
     with quiet():
-        chosen = SentenceTransformer(modules=modules, device=str(model.device))
+        chosen = SentenceTransformer(
+            modules=modules,
+            device=str(model.device),
+            prompts=model.prompts,
+            default_prompt_name=model.default_prompt_name,
+            similarity_fn_name=model.similarity_fn_name,
+        )
     if "max_length" in layout.changed:
         chosen.max_seq_length = layout.max_length
-    return chosen.eval()
+    if "truncation" in layout.changed:
+        chosen.tokenizer.truncation_side = layout.truncation.side
+    return chosen
 
 
 def _with_pooling(modules: list[Any], layout: Layout) -> list[Any]:
     """The modules with the pooling of the layout, and with the layers that it is over."""
     body, *others = modules
+    body.auto_model.config.output_hidden_states = bool(layout.pooling.layers)
     chosen = [body]
     for module in others:
         kind = type(module).__name__
         if kind == "Pooling":
             if layout.pooling.layers:
-                chosen.append(_layer_pooling(_width(module), layout))
-                body.auto_model.config.output_hidden_states = True
+                chosen.append(_layer_pooling(_width(module), layout.pooling))
             chosen.append(_pooling(module, layout))
         elif kind != "WeightedLayerPooling":
             chosen.append(module)
     return chosen
 
 
-def _layer_pooling(width: int, layout: Layout) -> Any:
+def _layer_pooling(width: int, pooling: Pooling) -> Any:
+    """Over the layers from the first that counts on, so that only these are ever trained."""
     import torch
 
     try:
@@ -138,8 +174,13 @@ def _layer_pooling(width: int, layout: Layout) -> Any:
     except ImportError:  # before 5.5
         from sentence_transformers.models import WeightedLayerPooling
 
-    weights = torch.nn.Parameter(torch.tensor(layout.pooling.layers), requires_grad=False)
-    return WeightedLayerPooling(width, len(weights) - 1, layer_start=0, layer_weights=weights)
+    start, weights = pooling.counted
+    return WeightedLayerPooling(
+        width,
+        len(pooling.layers) - 1,
+        layer_start=start,
+        layer_weights=torch.nn.Parameter(torch.tensor(weights)),
+    )
 
 
 def _width(pooling: Any) -> int:
@@ -152,6 +193,68 @@ def _pooling(module: Any, layout: Layout) -> Any:
         pooling_mode=layout.pooling.modes[0],
         include_prompt=layout.pooling.include_prompt,
     )
+
+
+def trainable_model(
+    source: Layout | str | Path,
+    *,
+    pooling: str | None = None,
+    max_length: int | None = None,
+    truncate: str | None = None,
+    device: str = "cpu",
+    trust_remote_code: bool = False,
+) -> Any:
+    """An encoder as a float32 SentenceTransformer in training mode, all of its body trainable.
+
+    A plain Transformers directory gets the pooling that sentence-transformers gives it. A last
+    Normalize is there where the directory has one. Layer weights are trained where they are
+    learnt ones ("weighted-last-4"), and stay as they are where the pooling is a fixed average.
+
+    Args:
+        source: a directory or any other name of an encoder, or a layout that was read.
+        pooling: one of `types.POOLINGS` in place of the encoder's own.
+        max_length: tokens, special ones included, in place of the encoder's own.
+        truncate: what is read of long texts, in place of the encoder's own; see `Truncation`.
+            Texts are cut like this whenever the model preprocesses them, in training, too.
+        device: where it is trained.
+        trust_remote_code: run Python code that comes with the encoder.
+
+    Raises:
+        MissingExtraError: torch or sentence-transformers is not installed.
+        EncoderError: it cannot be loaded like this, or has no weights that could be trained.
+    """
+    if not isinstance(source, Layout):
+        path = resolve(source, trust_remote_code=trust_remote_code)
+        source = read_layout(path, trust_remote_code=trust_remote_code)
+    layout = source.choosing(pooling=pooling, max_length=max_length, truncate=truncate)
+    if weight_files(layout)[0].suffix == ".onnx":
+        raise EncoderError(
+            f"{layout.path}: an ONNX body cannot be trained. Add the safetensors of the model."
+        )
+    model = _with_choices(load_model(layout, device, trust_remote_code), layout, normalized=True)
+    for module in model:
+        fixed = type(module).__name__ == "WeightedLayerPooling" and not layout.pooling.learnt
+        module.requires_grad_(not fixed)
+    if not layout.truncation.on_one_side:
+        cut_in_training(model, _tokenizer(model, layout))
+    model.semsearch_truncation = layout.truncation.name
+    return model.train()
+
+
+def save_trained(model: Any, path: Path) -> None:
+    """Write a model of `trainable_model` so that `Encoder.load` and sentence-transformers read it.
+
+    Both give the same vectors, but where texts are cut in more than one place: there, plain
+    sentence-transformers reads the head only. Any other SentenceTransformer is saved as it is. No
+    model card is written.
+
+    Raises:
+        EncoderError: something is at `path` already: an ONNX body there would be an older one.
+    """
+    refuse_existing(path)
+    with quiet():
+        model.save_pretrained(str(path), create_model_card=False)
+    write_truncation(path / CONFIG, getattr(model, "semsearch_truncation", "head"))
 
 
 def _first_line(error: Exception) -> str:

@@ -28,6 +28,7 @@ class EncoderRecord:
     precision: str
     pooling: Pooling | None = None  # set where the owner asked for another than the encoder's own
     max_length: int | None = None  # likewise
+    truncate: str | None = None  # likewise
     unwhitened: dict[str, Any] | None = None  # fingerprint before whitening, None without
     folder_digest: str | None = None  # of the folder inside the index
 

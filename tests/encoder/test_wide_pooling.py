@@ -115,7 +115,7 @@ def test_learnt_weights_of_sentence_transformers_are_read(learnt_dir, deep_dir, 
     expected = reference(learnt_dir)
     assert_same(by_hand(deep_dir, [0, *(LEARNT / LEARNT.sum())]), expected, 0.999999)
     onnx = Encoder.load(learnt_dir, runtime="onnx")
-    assert onnx.pooling == "mean of weighted layers"
+    assert onnx.pooling == "weighted-last-4"
     for runtime in (onnx, Encoder.load(learnt_dir, runtime="torch")):
         assert_same(runtime.encode(TEXTS), expected)
     onnx.save(tmp_path / "saved")
@@ -196,7 +196,7 @@ def test_layer_weights_that_make_no_sense_are_named(learnt_dir, tmp_path, config
 
 def test_a_body_of_one_layer_has_no_two(deep_dir, tmp_path):
     path = copy_of(deep_dir, tmp_path / "e", config__json={"num_hidden_layers": 1})
-    with pytest.raises(EncoderError, match=r"last-2-avg averages two layers.*names 1"):
+    with pytest.raises(EncoderError, match=r"last-2-avg averages 2 layers.*names 1"):
         read_layout(path, pooling="last-2-avg")
     config = json.loads((path / "config.json").read_text())
     del config["num_hidden_layers"]
