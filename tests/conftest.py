@@ -7,12 +7,20 @@ import importlib.util
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from semsearch.encoder import Encoder
+
+with suppress(ImportError):
+    from hypothesis import settings
+
+    # What a test may take is no matter of correctness, and machines are busy.
+    settings.register_profile("semsearch", deadline=None)
+    settings.load_profile("semsearch")
 
 _WORDS = """
 a about account again all am an and answer any app are at back bank be before bill business buy

@@ -36,6 +36,7 @@ LEVELS = {
     "evaluation": 8,
     "training": 9,
     "cli": 10,
+    "__main__": 11,
 }
 
 ONLY_IN = {

@@ -60,15 +60,19 @@ def _indent(text: str) -> str:
 
 
 class ProgressBar:
-    """A bar with rate and ETA on stderr, only on a terminal; call it with (done, total)."""
+    """A bar with rate and ETA on stderr, only on a terminal.
 
-    def __init__(self, label: str) -> None:
+    Call it with (done, total), and with the loss of late where something is trained.
+    """
+
+    def __init__(self, label: str, unit: str = "texts") -> None:
         self._label = label
+        self._unit = unit
         self._stream = sys.stderr
         self._bar: Any = None
         self._started, self._first = 0.0, 0
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done: int, total: int, loss: float | None = None) -> None:
         if not total or not self._stream.isatty():
             return
         if self._bar is None:
@@ -76,12 +80,16 @@ class ProgressBar:
                 length=total,
                 label=self._label,
                 file=self._stream,
-                item_show_func=lambda rate: rate,
+                item_show_func=lambda shown: shown,
             )
             self._bar.__enter__()
             self._started, self._first = monotonic(), done
         rate = (done - self._first) / max(monotonic() - self._started, 1e-6)
-        self._bar.update(done - self._bar.pos, f"{rate:,.0f} texts/s")
+        digits = 0 if rate >= 10 else 2
+        shown = f"{rate:,.{digits}f} {self._unit}/s"
+        if loss is not None:
+            shown = f"loss {loss:.4f}  {shown}"
+        self._bar.update(done - self._bar.pos, shown)
 
     def __enter__(self) -> ProgressBar:
         return self

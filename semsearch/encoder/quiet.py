@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 _CHATTY = ("torch", "torch.onnx", "onnxscript", "onnx_ir", "transformers", "sentence_transformers")
 
@@ -29,3 +31,14 @@ def quiet() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+
+
+def aloud(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function, printing to where it would now, also when called while `quiet`."""
+    out, err = sys.stdout, sys.stderr
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            return function(*args, **kwargs)
+
+    return call

@@ -101,6 +101,8 @@ def split_bank(
         wanted = int(len(rows) * dev_share + rng.random())
         held.append(rng.permutation(free)[:wanted])
     dev_rows = np.sort(np.concatenate(held))
+    if not len(dev_rows):  # as chance had it
+        dev_rows = rng.permutation(np.flatnonzero(alone))[:1]
     if not len(dev_rows):
         raise DataError(
             f"none of {n:,} phrasings can be held out: a standard question needs another phrasing "

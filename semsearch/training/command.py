@@ -1,0 +1,94 @@
+"""A whole run from what a user names: the examples, what a teacher says of them, the training."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from semsearch.encoder import Encoder
+from semsearch.errors import DataError
+from semsearch.training import processes
+from semsearch.training.dev import Dev
+from semsearch.training.preparing import Prepared, Sources, prepare, with_hard_negatives
+from semsearch.training.report import Report
+from semsearch.training.run import check, train
+from semsearch.training.settings import Settings
+from semsearch.training.teacher import dev_by_teacher, targets_of
+from semsearch.types import Embeddings
+
+if TYPE_CHECKING:
+    from semsearch.training.trainer import Progress
+
+logger = logging.getLogger(__name__)
+
+
+def run_command(
+    settings: Settings,
+    sources: Sources,
+    out: Path,
+    *,
+    mine_hard: int | None = None,
+    resume: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Report:
+    """Do what `semsearch train` says.
+
+    Args:
+        mine_hard: hard negatives for each pair, at most; None for those of the batch only.
+
+    Raises:
+        DataError: the examples cannot be used, or do not fit the objective.
+        EncoderError: an encoder cannot be loaded or trained, or `out` is there already.
+        StorageError: the disk refused.
+        Interrupted: Ctrl-C; a checkpoint is kept.
+    """
+    if not processes.is_main():
+        logging.getLogger("semsearch").setLevel(logging.ERROR)  # one of them tells what happens
+    if mine_hard is not None and settings.objective != "contrastive":
+        raise DataError("--mine-hard goes with the objective contrastive.")
+    epochs = settings.filled().epochs or 1
+    rounds = max(1, round(epochs)) if settings.steps is None else 1
+    prepared = prepare(settings.objective, sources, rounds=rounds, seed=settings.seed)
+    # A bank whose phrasings are paired anew in every epoch has them all in one.
+    settings = replace(settings, epochs=epochs / prepared.rounds)
+    examples, dev, targets = prepared.examples, prepared.dev, None
+    if mine_hard is not None:
+        examples = with_hard_negatives(prepared, _load(settings), mine_hard)
+    if settings.objective == "distil":
+        dev, targets = _taught(settings, prepared)
+    check(settings, examples, targets)
+    logger.info("%s %s to learn from", f"{len(examples):,}", examples.shape)
+    return train(
+        settings,
+        examples,
+        out,
+        dev=dev,
+        tests=prepared.tests,
+        targets=targets,
+        resume=resume,
+        device=device,
+        progress=progress,
+    )
+
+
+def _taught(settings: Settings, prepared: Prepared) -> tuple[Dev | None, Embeddings]:
+    """The teacher's vectors, and a dev measure that asks what the teacher would say."""
+    student = _load(settings)
+    teacher = Encoder.load(settings.teacher) if settings.teacher else student
+    targets = targets_of(prepared.examples, teacher, student.dim)
+    dev = prepared.dev
+    if prepared.held_out is not None and prepared.held_out.shape == "sentences":
+        dev = dev_by_teacher(list(prepared.held_out.columns["sentence"]), teacher)
+    return dev, targets
+
+
+def _load(settings: Settings) -> Encoder:
+    return Encoder.load(
+        settings.encoder,
+        pooling=settings.pooling,
+        max_length=settings.max_length,
+        trust_remote_code=settings.trust_remote_code,
+    )

@@ -1,0 +1,75 @@
+"""The model that is trained: loaded with the choices of a run, saved with its report."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from semsearch.encoder.quiet import quiet
+from semsearch.encoder.source import resolve
+from semsearch.encoder.torch import save_trained, trainable_model
+from semsearch.errors import EncoderError
+from semsearch.files import fsync, storage_error
+from semsearch.training.dropout import largest_dropout, set_dropout
+from semsearch.training.report import Report, model_card
+from semsearch.training.settings import Settings
+
+
+def load_model(settings: Settings, device: str, start: Path | None = None) -> Any:
+    """The encoder of a run as a SentenceTransformer, the same one every time.
+
+    Args:
+        start: a directory that the run begins with instead of the encoder that it names.
+
+    Raises:
+        EncoderError: it cannot be loaded, or SimCSE has no dropout to work with.
+    """
+    from transformers import set_seed
+
+    with quiet():
+        set_seed(settings.seed)  # what the loss or the pooling adds starts at random
+        model = trainable_model(
+            start or resolve(settings.encoder, trust_remote_code=settings.trust_remote_code),
+            pooling=settings.pooling,
+            max_length=settings.max_length,
+            truncate=settings.truncate,
+            device=device,
+            trust_remote_code=settings.trust_remote_code,
+        )
+    if settings.dropout is not None:
+        set_dropout(model, settings.dropout)
+    if settings.objective == "simcse" and not largest_dropout(model):
+        raise EncoderError(
+            f"{settings.encoder}: has no dropout, which simcse makes its two views with. Pass "
+            "--dropout 0.1."
+        )
+    return model
+
+
+def save_result(model: Any, out: Path, report: Report) -> None:
+    """Write the encoder, `training.json` and the model card; all of it or nothing.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    beside = out.with_name(f".{out.name}.saving")
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        with quiet():
+            save_trained(model, beside)
+        card = model_card(report, Path(report.settings.encoder).name)
+        (beside / "README.md").write_text(card, encoding="utf-8")
+        (beside / "training.json").write_text(
+            json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        for written in [*beside.rglob("*"), beside]:
+            fsync(written)
+        if out.exists():  # empty
+            out.rmdir()
+        beside.rename(out)
+        fsync(out.parent)
+    except OSError as error:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise storage_error(out, error) from error

@@ -1,0 +1,92 @@
+"""How a run trains, as one record that is kept beside what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from semsearch.errors import DataError
+from semsearch.training.objectives import RECORDS, LossOptions, ObjectiveName
+from semsearch.types import Pooling
+
+Precision = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a run does; None stands for what the objective's paper does.
+
+    Attributes:
+        encoder: what is trained: a name, a directory or a hub id.
+        epochs: passes over the examples; `steps` comes before it.
+        steps: updates of the weights.
+        batch_size: examples of one update, over all devices and accumulated parts.
+        mini_batch: examples on one device at a time; None for all. Objectives with in-batch
+            negatives still see the whole batch (see `LossOptions.mini_batch`), the others
+            accumulate gradients.
+        learning_rate: the highest that AdamW has.
+        warmup: share of the steps, 0..1.
+        precision: "auto" is bfloat16 or float16 where the hardware computes in it, else float32.
+        checks: how often the dev score is taken, evenly over the run; a checkpoint each.
+        patience: checks without a better dev score after which the run ends; None never ends it.
+        dropout: of the body while it is trained; None leaves it as it is.
+        layers: those of the encoder that are kept, numbered from 0; () keeps all.
+        vocabulary: a file of word pieces, a line each, that replace the encoder's.
+        teacher: the encoder whose vectors distil matches; None for the encoder itself, before
+            layers are taken from it.
+    """
+
+    objective: ObjectiveName
+    encoder: str
+    pooling: Pooling | None = None
+    max_length: int | None = None
+    truncate: str | None = None
+    epochs: float | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    mini_batch: int | None = None
+    learning_rate: float | None = None
+    warmup: float | None = None
+    weight_decay: float = 0.01
+    precision: Precision = "auto"
+    checks: int = 5
+    patience: int | None = None
+    dropout: float | None = None
+    layers: tuple[int, ...] = ()
+    vocabulary: str | None = None
+    teacher: str | None = None
+    seed: int = 0
+    loss: LossOptions = field(default_factory=LossOptions)
+    trust_remote_code: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "steps", "batch_size", "mini_batch", "learning_rate", "patience"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise DataError(f"{name} must be above 0, not {value}.")
+        if self.checks < 1:
+            raise DataError("checks must be at least 1.")
+        if self.warmup is not None and not 0 <= self.warmup < 1:
+            raise DataError(f"warmup is a share of the steps, 0 to below 1, not {self.warmup}.")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise DataError(f"dropout is a share, 0 to below 1, not {self.dropout}.")
+
+    def filled(self, most: int | None = None) -> Settings:
+        """The same with what the objective's paper does in place of None.
+
+        Args:
+            most: how many examples a batch can have; a paper's batch is no larger then.
+        """
+        record = RECORDS[self.objective]
+        usual = record.batch_size if most is None else max(2, min(record.batch_size, most))
+        return replace(
+            self,
+            epochs=self.epochs if self.epochs is not None else record.epochs,
+            batch_size=self.batch_size or usual,
+            learning_rate=self.learning_rate or record.learning_rate,
+            warmup=record.warmup if self.warmup is None else self.warmup,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return asdict(self)

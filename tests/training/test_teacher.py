@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from semsearch.encoder import Encoder
+from semsearch.errors import DataError
+from semsearch.training.dev import dev_of
+from semsearch.training.examples import Examples
+from semsearch.training.run import train
+from semsearch.training.settings import Settings
+from semsearch.training.teacher import dev_by_teacher, targets_of
+from tests.training.made import made_examples
+
+
+def test_the_target_is_the_teachers_vector_of_the_sentence(tiny_encoder: Encoder) -> None:
+    examples = made_examples("sentences", 5)
+    targets = targets_of(examples, tiny_encoder, 32)
+    np.testing.assert_array_equal(targets, tiny_encoder.encode(examples.columns["sentence"]))
+
+
+def test_the_target_of_a_pair_is_that_of_the_side_the_teacher_reads(tiny_encoder: Encoder) -> None:
+    examples = Examples("pairs", {"anchor": ["my card"], "positive": ["我的卡"]})
+    targets = targets_of(examples, tiny_encoder, 32)
+    np.testing.assert_array_equal(targets, tiny_encoder.encode(["my card"]))
+
+
+def test_a_wider_teacher_is_reduced_so_that_cosines_stay(tiny_encoder: Encoder) -> None:
+    examples = made_examples("sentences", 200)
+    whole = tiny_encoder.encode(examples.columns["sentence"])
+    reduced = targets_of(examples, tiny_encoder, 16)
+    assert reduced.shape == (200, 16)
+    lengths = np.linalg.norm(reduced, axis=1)
+    cosines = (reduced @ reduced.T) / np.outer(lengths, lengths)
+    assert np.corrcoef(cosines.ravel(), (whole @ whole.T).ravel())[0, 1] > 0.95
+
+
+def test_a_narrower_teacher_cannot_teach(tiny_encoder: Encoder) -> None:
+    with pytest.raises(DataError, match="32 dimensions, the student 64"):
+        targets_of(made_examples("sentences", 5), tiny_encoder, 64)
+
+
+def test_too_few_examples_cannot_reduce_a_teacher(tiny_encoder: Encoder) -> None:
+    with pytest.raises(DataError, match="too few to reduce"):
+        targets_of(made_examples("sentences", 5), tiny_encoder, 16)
+
+
+def test_a_student_comes_nearer_to_its_teacher(
+    tiny_encoder: Encoder, other_tiny_encoder_dir: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    examples = made_examples("sentences", 500)
+    learnt = examples.take(range(300))
+    dev = dev_by_teacher([*examples.columns["sentence"][300:]], tiny_encoder)
+    assert len(dev) == 199
+    chosen = Settings("distil", str(other_tiny_encoder_dir), epochs=6, batch_size=16,
+                      learning_rate=3e-3)  # fmt: skip
+    targets = targets_of(learnt, tiny_encoder, 32)
+    report = train(chosen, learnt, tmp_path / "s", dev=dev, targets=targets, device="cpu")
+    assert report.gain is not None
+    assert report.gain.low > 0, str(report.gain)
+    student = Encoder.load(tmp_path / "s")
+    texts = list(examples.columns["sentence"][300:])
+    near = np.einsum("ij,ij->i", student.encode(texts), tiny_encoder.encode(texts)).mean()
+    far = np.einsum(
+        "ij,ij->i", Encoder.load(other_tiny_encoder_dir).encode(texts), tiny_encoder.encode(texts)
+    ).mean()
+    assert near > far + 0.3
+
+
+def test_vectors_and_examples_have_to_go_together(tiny_encoder_dir: Path, tmp_path: Path) -> None:
+    examples = made_examples("sentences", 80)
+    with pytest.raises(DataError, match="go with the objective distil"):
+        train(Settings("distil", str(tiny_encoder_dir)), examples, tmp_path / "s")
+    with pytest.raises(DataError, match="10 vectors do not go with 80"):
+        train(
+            Settings("distil", str(tiny_encoder_dir)), examples, tmp_path / "s",
+            targets=np.zeros((10, 32), np.float32),
+        )  # fmt: skip
+    assert len(dev_of(examples)) > 0
