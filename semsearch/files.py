@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,6 +31,30 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
+        fsync(path.parent)
+    except OSError as error:
+        raise storage_error(path, error) from error
+
+
+@contextmanager
+def atomic_directory(path: Path) -> Iterator[Path]:
+    """Fill a directory beside, fsync, rename: `path` is not there, or whole.
+
+    The block gets a path that does not exist yet. An empty directory at `path` is replaced.
+
+    Raises:
+        StorageError: the disk is full, or refuses; nothing is left behind.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as beside:
+            folder = Path(beside) / path.name
+            yield folder
+            for written in [*folder.rglob("*"), folder]:
+                fsync(written)
+            if path.exists():  # empty
+                path.rmdir()
+            folder.rename(path)
         fsync(path.parent)
     except OSError as error:
         raise storage_error(path, error) from error

@@ -30,6 +30,10 @@ SECTIONS: dict[str, dict[str, str]] = {
         "encoder": "semsearch.cli.encoders",
         "whiten": "semsearch.cli.encoders",
     },
+    "Training": {
+        "train": "semsearch.cli.train",
+        "pretrain": "semsearch.cli.pretrain",
+    },
     "Benchmarks": {
         "evaluate": "semsearch.cli.evaluate",
         "sts": "semsearch.cli.sts",
@@ -91,11 +95,9 @@ class Commands(click.Group):
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
             raise _Failure(f"{where}{error.strerror or error}") from error
-        except KeyboardInterrupt:
-            click.echo(
-                "\nInterrupted. Nothing is half-written; a build goes on from here.",
-                err=True,
-            )
+        except KeyboardInterrupt as error:
+            usual = "Interrupted. Nothing is half-written; a build goes on from here."
+            click.echo(f"\n{error}" if str(error) else f"\n{usual}", err=True)
             ctx.exit(130)
 
 

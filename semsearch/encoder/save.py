@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -20,8 +19,8 @@ from semsearch.encoder.fingerprint import MADE_FROM, is_of, weight_files, weight
 from semsearch.encoder.layout import Layout
 from semsearch.encoder.modules import Dense
 from semsearch.encoder.truncation import Truncation
-from semsearch.errors import EncoderError, StorageError
-from semsearch.files import fsync
+from semsearch.errors import EncoderError
+from semsearch.files import atomic_directory
 
 # Everything else in an encoder's directory is pickled, for other frameworks, or not needed.
 _KEPT = {".json", ".txt", ".model", ".safetensors", ".py", ".md"}
@@ -36,19 +35,8 @@ def save(layout: Layout, added: Sequence[Dense], path: Path) -> None:
         StorageError: the disk refused.
     """
     refuse_existing(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as temporary:
-            folder = Path(temporary) / "encoder"
-            _write(layout, added, folder)
-            for written in [*folder.rglob("*"), folder]:
-                fsync(written)
-            if path.exists():  # empty
-                path.rmdir()
-            folder.rename(path)
-        fsync(path.parent)
-    except OSError as error:
-        raise StorageError(f"{path}: cannot save the encoder: {error}.") from error
+    with atomic_directory(path) as folder:
+        _write(layout, added, folder)
 
 
 def refuse_existing(path: Path) -> None:

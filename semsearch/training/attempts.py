@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from semsearch.encoder.quiet import aloud, quiet
 from semsearch.errors import DataError
 from semsearch.training import processes
 from semsearch.training.arguments import make_trainer
 from semsearch.training.dev import Dev
 from semsearch.training.examples import Examples
+from semsearch.training.hardware import is_out_of_memory
 from semsearch.training.model import load_model
 from semsearch.training.settings import Settings
 from semsearch.training.trainer import Interrupt, Progress, Trainer
@@ -81,7 +80,7 @@ def run(plan: Plan, progress: Progress | None) -> tuple[Trainer, Any]:
             with quiet(), interrupt.armed():
                 trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         except RuntimeError as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if processes.count() > 1:  # the others are in the middle of their step
                 raise DataError(
@@ -117,7 +116,3 @@ def _lower(plan: Plan, mini: int | None) -> int:
         plan.settings.batch_size,
     )
     return mini
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

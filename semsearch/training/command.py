@@ -51,7 +51,13 @@ def run_command(
         raise DataError("--mine-hard goes with the objective contrastive.")
     epochs = settings.filled().epochs or 1
     rounds = max(1, round(epochs)) if settings.steps is None else 1
-    prepared = prepare(settings.objective, sources, rounds=rounds, seed=settings.seed)
+    prepared = prepare(
+        settings.objective,
+        sources,
+        rounds=rounds,
+        seed=settings.seed,
+        batch_size=settings.batch_size or 1,
+    )
     # A bank whose phrasings are paired anew in every epoch has them all in one.
     settings = replace(settings, epochs=epochs / prepared.rounds)
     examples, dev, targets = prepared.examples, prepared.dev, None

@@ -55,3 +55,10 @@ def _cpu_has_bfloat16() -> bool:
     except OSError:
         return False
     return not set(_BFLOAT16_FLAGS).isdisjoint(flags.split())
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch raised it because memory ran out."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +9,9 @@ from semsearch.encoder.quiet import quiet
 from semsearch.encoder.source import resolve
 from semsearch.encoder.torch import save_trained, trainable_model
 from semsearch.errors import EncoderError
-from semsearch.files import fsync, storage_error
+from semsearch.files import atomic_directory
 from semsearch.training.dropout import largest_dropout, set_dropout
-from semsearch.training.report import Report, model_card
+from semsearch.training.report import Report, model_card, write_report
 from semsearch.training.settings import Settings
 
 
@@ -54,22 +52,9 @@ def save_result(model: Any, out: Path, report: Report) -> None:
     Raises:
         StorageError: the disk refused.
     """
-    beside = out.with_name(f".{out.name}.saving")
-    try:
-        shutil.rmtree(beside, ignore_errors=True)
+    with atomic_directory(out) as folder:
         with quiet():
-            save_trained(model, beside)
+            save_trained(model, folder)
         card = model_card(report, Path(report.settings.encoder).name)
-        (beside / "README.md").write_text(card, encoding="utf-8")
-        (beside / "training.json").write_text(
-            json.dumps(report.to_dict(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        for written in [*beside.rglob("*"), beside]:
-            fsync(written)
-        if out.exists():  # empty
-            out.rmdir()
-        beside.rename(out)
-        fsync(out.parent)
-    except OSError as error:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise storage_error(out, error) from error
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        write_report(folder, report.to_dict())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from semsearch.training.leaks import drop_leaks, refuse_leaks
 from semsearch.training.mining import mine
 from semsearch.training.objectives import RECORDS, ObjectiveName
 from semsearch.training.phrasings import BankPhrasings, pairs_within, read_bank_examples
-from semsearch.training.reading import read_examples
+from semsearch.training.reading import read_examples, require
 from semsearch.training.splits import split, split_bank
 
 logger = logging.getLogger(__name__)
@@ -68,12 +68,18 @@ class Prepared:
 
 
 def prepare(
-    objective: ObjectiveName, sources: Sources, *, rounds: int = 1, seed: int = 0
+    objective: ObjectiveName,
+    sources: Sources,
+    *,
+    rounds: int = 1,
+    seed: int = 0,
+    batch_size: int = 1,
 ) -> Prepared:
     """Read examples, hold some out, and make sure that none is in what they are judged by.
 
     Args:
         rounds: how often the phrasings of a bank are paired.
+        batch_size: that the examples must fill, before any are held out.
 
     Raises:
         DataError: a table cannot be used, or examples are in the test data.
@@ -84,6 +90,7 @@ def prepare(
     if sources.bank is not None:
         return _of_bank(sources, rounds, seed)
     examples = read_examples(sources.files, shape, **sources.reading)
+    require(replace(examples, groups=None), batch_size)
     judged = {
         file: _judging(file, shape, sources.reading) for file in (*sources.dev, *sources.tests)
     }

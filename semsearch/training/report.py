@@ -12,6 +12,8 @@ from semsearch.training.examples import Examples
 from semsearch.training.objectives import RECORDS
 from semsearch.training.settings import Settings
 
+REPORT = "training.json"
+
 
 @dataclass(frozen=True, slots=True)
 class Gain:
@@ -98,6 +100,12 @@ def describe_examples(examples: Examples) -> dict[str, Any]:
         "labels": list(examples.label_names),
         "sources": [dict(source) for source in examples.sources],
     }
+
+
+def write_report(folder: Path, values: Mapping[str, Any]) -> None:
+    """Put `training.json` into the directory of an encoder."""
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    (folder / REPORT).write_text(text, encoding="utf-8")
 
 
 def model_card(report: Report, base_name: str) -> str:

@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -69,6 +70,19 @@ def test_query_prints_the_answer_and_the_phrasing_that_matched(run: Run) -> None
     assert result.exit_code == 0
     assert "My card was stolen" in result.stdout and "Call us." in result.stdout
     assert "matched: lost card" in result.stdout
+
+
+def test_what_is_read_of_long_texts_is_chosen_shown_and_kept(run: Run) -> None:
+    result = run("encoder", "minilm", "--truncate", "256+254", "--max-length", "16", "--json")
+    facts = json.loads(result.stdout)
+    assert (facts["truncate"], facts["max_length"]) == ("256+254", 16)
+    windows = ("build", "faq.csv", "--max-length", "5", "--truncate")
+    assert run(*windows, "windows").exit_code == 0
+    assert run("query", "index/faq", "my card was stolen on the way to the bank").exit_code == 0
+    assert "0 added, 0 changed" in run(*windows, "windows").stdout
+    other = run(*windows, "tail")
+    assert other.exit_code == 2 and "they differ in truncation" in other.stderr
+    assert run(*windows, "tail", "--rebuild").exit_code == 0
 
 
 def test_query_as_json_has_stable_names(run: Run) -> None:
@@ -153,6 +167,9 @@ def test_export_and_build_come_full_circle(run: Run) -> None:
         ("build faq.csv --encoding klingon", "klingon"),
         ("build faq.csv --encoder ./no-such-encoder", "no-such-encoder"),
         ("build faq.csv --whiten 9999", "9999"),
+        ("build faq.csv --truncate middle", "head, tail, head+tail, windows"),
+        ("encoder minilm --truncate 0+510", "'0+510'"),
+        ("encoder minilm --pooling weighted-last-4", "averages 4 layers"),
         ("query index/none hello", "there is no index"),
         ("query faq.csv hello", "faq.csv"),
         ("verify index/none", "there is no index"),
@@ -225,6 +242,18 @@ def test_the_examples_in_the_help_run(run: Run, tmp_path: Path, example: str) ->
     for name in ("pairs.csv", "data/sts_en/stsbenchmark/test.csv"):
         write_table(tmp_path / name, pairs)
     write_table(tmp_path / "train.csv", pairs[:1])
+    scored = [
+        {"sentence1": a, "sentence2": b, "score": n % 6} for n, (a, b) in enumerate(pairwise(texts))
+    ]
+    write_table(tmp_path / "scored.csv", scored)
+    kinds = ("entailment", "neutral", "contradiction")
+    write_table(
+        tmp_path / "nli.csv",
+        [
+            {"premise": row["sentence1"], "hypothesis": row["sentence2"], "label": kinds[n % 3]}
+            for n, row in enumerate(scored * 2)
+        ],
+    )
     database = sqlite_utils.Database(tmp_path / "bank.db")
     database["faq"].insert_all(FAQ)
     database.close()
