@@ -70,10 +70,9 @@ class Line:
 
 LINES = {
     "en": (
-        Line("SimCSE", "simcse", ("sentences",), 600, False),
-        Line("SimCSE, cls", "simcse", ("sentences",), 600, False, settings={"pooling": "cls"}),
-        Line("classification", "classification", ("nli/snli_cad/train.parquet",), 1000),
-        Line("triplet", "triplet", ("nli/snli_cad/train.parquet",), 600),
+        Line("SimCSE", "simcse", ("sentences",), 300, False),
+        Line("classification", "classification", ("nli/snli_cad/train.parquet",), 800),
+        Line("triplet", "triplet", ("nli/snli_cad/train.parquet",), 500),
         Line(
             "supervised SimCSE",
             "supervised-simcse",
@@ -81,21 +80,21 @@ LINES = {
             200,
             settings={"batch_size": 64},
         ),
-        Line("contrastive", "contrastive", ("paraphrase/flickr8k_captions/train.parquet",), 600),
-        Line("regression", "regression", ("sts_en/stsbenchmark/train.parquet",), 1200),
-        Line("cosent", "cosent", ("sts_en/stsbenchmark/train.parquet",), 600),
-        Line("angle", "angle", ("sts_en/stsbenchmark/train.parquet",), 600),
+        Line("contrastive", "contrastive", ("paraphrase/flickr8k_captions/train.parquet",), 400),
+        Line("regression", "regression", ("sts_en/stsbenchmark/train.parquet",), 800),
+        Line("cosent", "cosent", ("sts_en/stsbenchmark/train.parquet",), 400),
+        Line("angle", "angle", ("sts_en/stsbenchmark/train.parquet",), 400),
     ),
     "zh": (
-        Line("SimCSE", "simcse", ("sentences",), 600, False),
+        Line("SimCSE", "simcse", ("sentences",), 300, False),
         Line(
-            "SimCSE, dropout 0.3", "simcse", ("sentences",), 600, False, settings={"dropout": 0.3}
+            "SimCSE, dropout 0.3", "simcse", ("sentences",), 300, False, settings={"dropout": 0.3}
         ),
         Line(
             "classification",
             "classification",
             ("nli/csnli/dev.parquet", "nli/ocnli/train.parquet"),
-            1000,
+            800,
         ),
         Line(
             "supervised SimCSE",
@@ -107,7 +106,7 @@ LINES = {
         *(
             Line(name, name, tuple(f"sts_zh/{task}/dev.parquet" for task in tasks), steps)  # type: ignore[arg-type]
             for tasks in (("lcqmc", "bq", "atec"),)
-            for name, steps in (("regression", 1600), ("cosent", 800), ("contrastive", 400))
+            for name, steps in (("regression", 1200), ("cosent", 600), ("contrastive", 300))
         ),
     ),
 }

@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import platform
-import subprocess
-from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from semsearch.evaluation.provenance import collect
+
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
-PACKAGES = ("semsearch", "numpy", "onnxruntime", "faiss-cpu", "torch", "sentence-transformers")
+PACKAGES = ("numpy", "onnxruntime", "faiss-cpu", "torch", "sentence-transformers", "transformers")
 
 
 def data_dir() -> Path:
@@ -32,13 +30,7 @@ def write(name: str, result: dict[str, Any], data: list[Path] | None = None, see
     root = data_dir()
     record = {
         "provenance": {
-            "commit": _git("rev-parse", "--short", "HEAD"),
-            "dirty": bool(_git("status", "--porcelain", "--", "semsearch")),
-            "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-            "python": platform.python_version(),
-            "versions": {name: _version(name) for name in PACKAGES},
-            "cpu": _cpu(),
-            "cores": os.cpu_count(),
+            **collect(PACKAGES),
             "seed": seed,
             "data": {str(path.relative_to(root)): checksum(path) for path in data or []},
         },
@@ -54,26 +46,3 @@ def table(columns: list[str], rows: list[list[str]]) -> str:
     """A Markdown table."""
     lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
-
-
-def _git(*arguments: str) -> str:
-    done = subprocess.run(
-        ["git", "-C", str(HERE), *arguments], capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _cpu() -> str:
-    path = Path("/proc/cpuinfo")
-    if path.exists():
-        for line in path.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor()

@@ -40,6 +40,7 @@ def describe(encoder: Encoder) -> dict[str, Any]:
         "dim": encoder.dim,
         "pooling": encoder.pooling,
         "max_length": encoder.max_length,
+        "truncate": encoder.truncate,
         "runtime": encoder.runtime,
         "precision": encoder.precision,
     }

@@ -11,6 +11,7 @@ from semsearch.encoder import Encoder
 from semsearch.errors import DataError
 from semsearch.training import processes
 from semsearch.training.dev import Dev
+from semsearch.training.installed import require_installed
 from semsearch.training.preparing import Prepared, Sources, prepare, with_hard_negatives
 from semsearch.training.report import Report
 from semsearch.training.run import check, train
@@ -45,6 +46,7 @@ def run_command(
         StorageError: the disk refused.
         Interrupted: Ctrl-C; a checkpoint is kept.
     """
+    require_installed()
     if not processes.is_main():
         logging.getLogger("semsearch").setLevel(logging.ERROR)  # one of them tells what happens
     if mine_hard is not None and settings.objective != "contrastive":

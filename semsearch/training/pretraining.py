@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from semsearch.encoder.torch import is_installed
-from semsearch.errors import DataError, MissingExtraError
+from semsearch.errors import DataError
 from semsearch.evaluation import provenance
 from semsearch.training import processes
 from semsearch.training.pretraining_report import Guessing, PretrainingReport
@@ -67,8 +66,7 @@ def pretrain(
     """
     settings = settings or PretrainingSettings()
     learnt, held_out = _split(texts, dev, settings.seed)
-    if not is_installed():
-        raise MissingExtraError("torch (needed to pre-train)", "train")
+    require_installed()
     checksums = {"texts_sha256": _sha256(learnt), "dev_sha256": _sha256(held_out)}
     identity = {"settings": asdict(settings), **checksums}
     # Of several processes only the main one begins the run.

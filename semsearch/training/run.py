@@ -19,6 +19,7 @@ from semsearch.evaluation.metrics import Values
 from semsearch.training import processes
 from semsearch.training.dev import Dev, Encode
 from semsearch.training.examples import Examples
+from semsearch.training.installed import require_installed
 from semsearch.training.objectives import RECORDS
 from semsearch.training.reading import require
 from semsearch.training.report import Gain, Report, describe_examples
@@ -60,11 +61,13 @@ def train(
     Raises:
         DataError: the examples do not fit the objective, or there is no such run to resume.
         EncoderError: the encoder cannot be trained, or `out` is there already.
+        MissingExtraError: a package of the extra `train` is missing.
         StorageError: the disk refused.
         Interrupted: Ctrl-C; a checkpoint is kept.
     """
     settings = settings.filled(largest_batch(settings, examples))
     check(settings, examples, targets)
+    require_installed()
     work = _work_dir(settings, examples, out, resume)
     # torch is imported from here on: what can be refused is refused before.
     from semsearch.training import hardware
