@@ -15,6 +15,7 @@ import numpy as np
 from semsearch.errors import DataError
 from semsearch.evaluation import provenance
 from semsearch.training import processes
+from semsearch.training.installed import require_installed
 from semsearch.training.pretraining_report import Guessing, PretrainingReport
 from semsearch.training.pretraining_settings import PretrainingSettings
 from semsearch.training.workdir import WorkDir
