@@ -19,7 +19,7 @@ from typing import Any
 import click
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "README.zh-CN.md", "docs/commands.md")
+PAGES = ("README.md", "README.zh-CN.md", "docs/commands.md", "docs/training.md")
 BLOCK = re.compile(r"(<!-- generated: ([\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -151,6 +151,53 @@ def sts_zh() -> str:
     )
 
 
+def _objectives(language: str) -> str:
+    """What each objective gives, and whether the order that the papers report holds."""
+    result = _result(f"objectives_{language}")
+    tasks = list(result["rows"][0]["scores"])
+    rows = []
+    for row in result["rows"]:
+        scores = row["scores"]
+        spread = max(
+            max(seed[task] for seed in row["seeds"]) - min(seed[task] for seed in row["seeds"])
+            for task in tasks
+        )
+        rows.append(
+            [
+                row["name"],
+                *(f"{scores[task]:.2f}" for task in tasks),
+                f"{statistics.mean(scores.values()):.2f}",
+                f"{spread:.2f}" if len(row["seeds"]) > 1 else "",
+                f"{row['examples']:,}" if "examples" in row else "",
+                f"{row['steps']} × {row['batch_size']}" if "steps" in row else "",
+            ]
+        )
+    columns = ["", *tasks, "mean", "seeds differ by", "examples", "steps × batch"]
+    order = "\n".join(f"- {remark}" for remark in result["order"])
+    return f"{_table(columns, rows)}\n\nThe order that the papers report:\n\n{order}"
+
+
+def fine_tuning() -> str:
+    """From MiniLM to one's own data, a line for each seed."""
+    rows = []
+    for run in _result("fine_tuning")["rows"]:
+        for number, seed in enumerate(run["seeds"]):
+            gain = seed["after"] - seed["before"]
+            rows.append(
+                [
+                    run["name"],
+                    str(number),
+                    f"{seed['before']:.2f}",
+                    f"{seed['after']:.2f}",
+                    f"{gain:+.2f} [{seed['low']:+.2f}, {seed['high']:+.2f}]",
+                    f"{seed['steps']} × {seed['batch_size']}",
+                    f"{seed['minutes']:.1f}",
+                ]
+            )
+    columns = ["", "seed", "before", "after", "difference [95%]", "steps × batch", "minutes"]
+    return _table(columns, rows)
+
+
 def commands() -> str:
     sys.path.insert(0, str(ROOT))
     from semsearch.cli import SECTIONS, cli
@@ -176,6 +223,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "sts.en": sts_en,
     "sts.zh": sts_zh,
     "commands": commands,
+    "objectives_en": lambda: _objectives("en"),
+    "objectives_zh": lambda: _objectives("zh"),
+    "fine_tuning": fine_tuning,
 }
 
 if __name__ == "__main__":

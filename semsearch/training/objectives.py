@@ -129,7 +129,7 @@ RECORDS: Mapping[ObjectiveName, Objective] = {
         "van den Oord et al. 2018, arXiv:1807.03748; Henderson et al. 2017, arXiv:1705.00652",
         ("pairs", "triplets"),
         batch_size=64,
-        learning_rate=2e-5,
+        learning_rate=5e-5,
         epochs=3,
         warmup=0.1,
         in_batch=True,
