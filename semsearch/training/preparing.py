@@ -104,7 +104,7 @@ def prepare(
     return Prepared(
         examples,
         dev_of(held_out) if held_out is not None else None,
-        {Path(file).name: dev_of(judged[file]) for file in sources.tests},
+        {name: dev_of(judged[file]) for name, file in _named(sources.tests).items()},
         held_out,
     )
 
@@ -139,6 +139,12 @@ def _shape(objective: ObjectiveName, sources: Sources) -> Shape:
     if sources.shape not in shapes:
         raise DataError(f"{objective} learns from {' or '.join(shapes)}, not {sources.shape}.")
     return sources.shape
+
+
+def _named(files: Sequence[str]) -> dict[str, str]:
+    """Files by their names, or by all of their paths where two have one name."""
+    names = [Path(file).name for file in files]
+    return dict(zip(names if len(set(names)) == len(names) else files, files, strict=True))
 
 
 def _judging(file: str, shape: Shape, reading: Mapping[str, Any]) -> Examples:
@@ -226,7 +232,7 @@ def _of_bank(sources: Sources, rounds: int, seed: int) -> Prepared:
     dev = search_of(train, held_out) if held_out is not None else None
     if sources.dev:
         dev = search_of(train, _together([judged[file] for file in sources.dev]))
-    tests = {Path(file).name: search_of(train, judged[file]) for file in sources.tests}
+    tests = {name: search_of(train, judged[file]) for name, file in _named(sources.tests).items()}
     return Prepared(examples, dev, tests, rounds=rounds)
 
 

@@ -69,6 +69,19 @@ def test_what_is_judged_by_may_not_be_learnt(scored: str, tmp_path: Path) -> Non
     assert len(prepared.tests["test.csv"]) == 10
 
 
+def test_two_tests_of_one_name_are_both_scored(scored: str, tmp_path: Path) -> None:
+    files = []
+    for folder, first in (("a", 100), ("b", 200)):
+        (tmp_path / folder).mkdir()
+        write_table(tmp_path / folder / "test.csv", pairs(10 + first // 100, first=first))
+        files.append(str(tmp_path / folder / "test.csv"))
+    prepared = prepare("regression", Sources((scored,), tests=tuple(files)))
+    assert {name: len(test) for name, test in prepared.tests.items()} == {
+        files[0]: 11,
+        files[1]: 12,
+    }
+
+
 @pytest.mark.parametrize("objective", ["simcse", "contrastive", "triplet", "classification"])
 def test_any_objective_is_judged_by_scored_pairs(
     objective: ObjectiveName, scored: str, tmp_path: Path
