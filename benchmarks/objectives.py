@@ -7,7 +7,8 @@ pair of a test set is trained on.
 
     python benchmarks/objectives.py en|zh [--seeds 2]
 
-Finished runs are kept in `benchmarks/work` and not repeated.
+Finished runs are kept in `benchmarks/work` and not repeated. Every objective is trained from one
+seed before any is from the next; Ctrl-C reports what is finished.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import logging
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
@@ -28,9 +30,9 @@ import pyarrow.parquet as parquet
 from pretraining import base
 
 from semsearch.evaluation import sts
-from semsearch.training.command import run_command
 from semsearch.training.objectives import LossOptions, ObjectiveName
-from semsearch.training.preparing import Sources
+from semsearch.training.preparing import Sources, prepare
+from semsearch.training.run import train
 from semsearch.training.settings import Settings
 
 WORK = provenance.HERE / "work"
@@ -72,19 +74,19 @@ class Line:
 LINES = {
     "en": (
         Line("SimCSE", "simcse", ("sentences",), 150, False, settings=_SIMCSE),
-        Line("classification", "classification", ("nli/snli_cad/train.parquet",), 800),
-        Line("triplet", "triplet", ("nli/snli_cad/train.parquet",), 500),
+        Line("classification", "classification", ("nli/snli_cad/train.parquet",), 400),
+        Line("triplet", "triplet", ("nli/snli_cad/train.parquet",), 250),
         Line(
             "supervised SimCSE",
             "supervised-simcse",
             ("nli/snli_cad/train.parquet",),
-            200,
+            100,
             settings={"batch_size": 64},
         ),
-        Line("contrastive", "contrastive", ("paraphrase/flickr8k_captions/train.parquet",), 400),
-        Line("regression", "regression", ("sts_en/stsbenchmark/train.parquet",), 800),
-        Line("cosent", "cosent", ("sts_en/stsbenchmark/train.parquet",), 400),
-        Line("angle", "angle", ("sts_en/stsbenchmark/train.parquet",), 400),
+        Line("contrastive", "contrastive", ("paraphrase/flickr8k_captions/train.parquet",), 200),
+        Line("regression", "regression", ("sts_en/stsbenchmark/train.parquet",), 400),
+        Line("cosent", "cosent", ("sts_en/stsbenchmark/train.parquet",), 250),
+        Line("angle", "angle", ("sts_en/stsbenchmark/train.parquet",), 250),
     ),
     "zh": (
         Line("SimCSE", "simcse", ("sentences",), 150, False, settings=_SIMCSE),
@@ -100,19 +102,19 @@ LINES = {
             "classification",
             "classification",
             ("nli/csnli/dev.parquet", "nli/ocnli/train.parquet"),
-            800,
+            400,
         ),
         Line(
             "supervised SimCSE",
             "supervised-simcse",
             ("nli/csnli/dev.parquet", "nli/csnli/test.parquet"),
-            200,
+            100,
             settings={"batch_size": 64},
         ),
         *(
             Line(name, name, tuple(f"sts_zh/{task}/dev.parquet" for task in tasks), steps)  # type: ignore[arg-type]
             for tasks in (("lcqmc", "bq", "atec"),)
-            for name, steps in (("regression", 1200), ("cosent", 600), ("contrastive", 300))
+            for name, steps in (("regression", 600), ("cosent", 300), ("contrastive", 200))
         ),
     ),
 }
@@ -124,12 +126,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=2)
     arguments = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    language, seeds = arguments.language, range(arguments.seeds)
-    start = base(language)
-    runs = {
-        line: [_trained(language, line, seed, start) for seed in seeds] for line in LINES[language]
-    }
-    rows = [*_untrained(language, start), *(_row(language, *item) for item in runs.items())]
+    language, start = arguments.language, base(arguments.language)
+    runs: dict[str, list[Path]] = {line.name: [] for line in LINES[language]}
+    with suppress(KeyboardInterrupt):
+        for seed in range(arguments.seeds):
+            for line in LINES[language]:
+                runs[line.name].append(_trained(language, line, seed, start))
+    trained = [_row(language, line, runs[line.name]) for line in LINES[language] if runs[line.name]]
+    rows = [*_untrained(language, start), *trained]
     columns = ["", *TASKS[language], "mean", "seeds differ by", "minutes"]
     print(provenance.table(columns, [_shown(row, language) for row in rows]))
     for remark in _order(rows):
@@ -164,6 +168,7 @@ def _trained(language: str, line: Line, seed: int, start: Path) -> Path:
         "pooling": "mean",
         "max_length": 64,
         "learning_rate": LEARNING_RATE,
+        "checks": 3,
         **line.settings,
     }
     settings = Settings(
@@ -182,7 +187,8 @@ def _trained(language: str, line: Line, seed: int, start: Path) -> Path:
         drop_leaks=True,
     )  # fmt: skip
     resume = out.with_name(f"{out.name}.training").is_dir()
-    run_command(settings, sources, out, resume=resume, device="auto")
+    prepared = prepare(line.objective, sources)
+    train(settings, prepared.examples, out, dev=prepared.dev, resume=resume)
     return out
 
 

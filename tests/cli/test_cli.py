@@ -236,7 +236,9 @@ def test_the_examples_in_the_help_run(run: Run, tmp_path: Path, example: str) ->
     texts = [f"{word} number {n}" for n in range(40) for word in ("card", "refund", "parcel")]
     (tmp_path / "queries.txt").write_text("lost card\n几点开门\n", encoding="utf-8")
     write_table(tmp_path / "test.csv", [{"text": "lost card", "key": "card"}])
-    (tmp_path / "sentences.txt").write_text("\n".join(texts), encoding="utf-8")
+    for name in ("sentences.txt", "manuals.txt", "语料.txt"):
+        (tmp_path / name).write_text("\n".join(texts), encoding="utf-8")
+    write_table(tmp_path / "wiki.parquet", [{"text": text} for text in texts])
     pairs = [{"sentence1": a, "sentence2": b, "score": n} for n, (a, b) in enumerate(_PAIRS)]
     (tmp_path / "data" / "sts_en" / "stsbenchmark").mkdir(parents=True)
     for name in ("pairs.csv", "data/sts_en/stsbenchmark/test.csv"):
@@ -262,6 +264,11 @@ def test_the_examples_in_the_help_run(run: Run, tmp_path: Path, example: str) ->
     words = ["16" if word == "256" else word for word in shlex.split(example)[1:]]
     if words[0] == "build" and "--whiten" in words:
         words.append("--rebuild")
+    if words[0] == "pretrain":
+        for option in ("--minutes", "--epochs"):  # as long as two steps take
+            if option in words:
+                del words[words.index(option) : words.index(option) + 2]
+        words += ["--steps", "2", "--batch-tokens", "256"]
     result = run(*words)
     assert result.exit_code == 0, result.output
 

@@ -65,7 +65,7 @@ def largest_difference(one: Path, two: Path) -> float:
         ("contrastive", {"mini_batch": 4}),  # embeds its batch in parts
     ],
 )
-@pytest.mark.parametrize("step", [3, 7, 17, 26])
+@pytest.mark.parametrize("step", [7, 26])
 def test_a_run_that_was_killed_ends_with_the_weights_of_one_that_was_not(
     objective: ObjectiveName,
     others: dict[str, Any],
