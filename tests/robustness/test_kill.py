@@ -170,7 +170,7 @@ def test_a_kill_at_this_point_leaves_one_state_and_the_next_run_goes_on(
 
 
 WHITENING_POINTS = [
-    ("before encoder.save.fsync", False),
+    ("before files.fsync", False),
     ("after recipe.whitened", False),
     ("before store.writer.BankWriter._put", False),
     (f"after {APPLY}", True),
