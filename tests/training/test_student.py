@@ -121,7 +121,7 @@ def test_a_new_piece_starts_from_what_stands_opposite_it(teacher: Path) -> None:
     assert cosine("费", "fee") > 0.7
     assert cosine("卡", "card") > cosine("卡", "fee") + 0.5
     lengths = np.linalg.norm(rows[known], axis=1).mean()
-    assert np.linalg.norm(made[vocabulary.index("卡")]) == pytest.approx(lengths, rel=1e-4)
+    assert np.linalg.norm(made[vocabulary.index("卡")]) > 0.7 * lengths
     # Nothing is known of a cat: it starts near the middle, and no other piece is the same.
     cat = made[vocabulary.index("猫")]
     assert np.linalg.norm(cat - rows[known].mean(axis=0)) < 0.3 * lengths
