@@ -36,6 +36,7 @@ class Run:
     objective: ObjectiveName
     sources: Sources
     settings: dict[str, Any] = field(default_factory=dict)
+    mine_hard: int | None = None
 
 
 RUNS = (
@@ -55,12 +56,13 @@ RUNS = (
         "contrastive",
         Sources(
             bank=str(BANKING / "bank.parquet"),
-            dev_share=0.05,
+            dev_share=0,
             tests=(str(BANKING / "test.parquet"),),
             drop_leaks=True,
             reading={"phrasings": str(BANKING / "train.parquet")},
         ),
-        {"steps": 200, "batch_size": 48, "learning_rate": 5e-5, "checks": 2},
+        {"steps": 240, "batch_size": 64, "learning_rate": 6e-5, "max_length": 48, "checks": 1},
+        mine_hard=1,
     ),
 )
 
@@ -104,7 +106,7 @@ def _train(run: Run, seed: int, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     settings = Settings(run.objective, "minilm", seed=seed, **run.settings)
     resume = Path(f"{out}.training").is_dir()
-    run_command(settings, run.sources, out, resume=resume, device="auto")
+    run_command(settings, run.sources, out, mine_hard=run.mine_hard, resume=resume)
 
 
 def _row(report: dict[str, Any]) -> dict[str, Any]:
