@@ -29,6 +29,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Encoders": {
         "encoder": "semsearch.cli.encoders",
         "whiten": "semsearch.cli.encoders",
+        "quantize": "semsearch.cli.quantize",
     },
     "Training": {
         "train": "semsearch.cli.train",

@@ -11,7 +11,7 @@ import numpy as np
 from semsearch.encoder import export, mteb, torch
 from semsearch.encoder.batching import Distinct, plan
 from semsearch.encoder.config import read_layout
-from semsearch.encoder.fingerprint import Fingerprint, fingerprint
+from semsearch.encoder.fingerprint import Fingerprint, fingerprint, weight_files
 from semsearch.encoder.layout import Kind, Layout
 from semsearch.encoder.modules import Dense, Normalize
 from semsearch.encoder.onnx import OnnxRuntime
@@ -283,8 +283,15 @@ def _start(layout: Layout, runtime: str, device: str, trust_remote_code: bool) -
     """The runtime that was asked for, or the fitting one."""
     if runtime not in ("auto", "onnx", "torch") or device not in ("auto", "cpu", "cuda"):
         raise EncoderError(f"unknown runtime {runtime!r} or device {device!r}.")
+    only_onnx = weight_files(layout)[0].suffix == ".onnx"
+    if only_onnx and (runtime == "torch" or device == "cuda"):
+        raise EncoderError(
+            f"{layout.path}: has an ONNX body only, and torch cannot load that. Leave out runtime "
+            "torch and device cuda."
+        )
     if device == "auto":
-        device = "cuda" if runtime != "onnx" and torch.has_cuda() else "cpu"
+        able = runtime != "onnx" and not only_onnx
+        device = "cuda" if able and torch.has_cuda() else "cpu"
     if device == "cuda":
         if runtime == "onnx":
             raise EncoderError("the onnx runtime runs on the CPU. Use the torch runtime on a GPU.")

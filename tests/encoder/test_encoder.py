@@ -202,6 +202,9 @@ def test_an_onnx_body_alone_is_enough(tiny_encoder_dir, tiny_encoder, tmp_path):
     assert encoder.fingerprint.dtype == "ONNX"
     encoder.save(tmp_path / "saved")
     assert Encoder.load(tmp_path / "saved").fingerprint == encoder.fingerprint
+    for wanted in ({"runtime": "torch"}, {"device": "cuda"}):
+        with pytest.raises(EncoderError, match="an ONNX body only"):
+            Encoder.load(path, **wanted)
 
 
 def test_encoding_on_onnx_imports_nothing_heavy(tiny_encoder, tiny_encoder_dir):
