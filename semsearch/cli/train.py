@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from semsearch.cli import options, output
-from semsearch.training.objectives import CONCATENATIONS, OBJECTIVES, RECORDS
+from semsearch.training.objectives import CONCATENATIONS, DISTANCES, OBJECTIVES, RECORDS
 
 if TYPE_CHECKING:
     from semsearch.training.report import Report
 
 _SETTINGS = (
-    *("encoder", "teacher", "vocabulary", "pooling", "max_length", "truncate", "dropout", "seed"),
-    *("epochs", "steps", "batch_size", "mini_batch", "learning_rate", "warmup", "precision"),
-    *("checks", "patience"),
+    *("encoder", "teacher", "vocabulary", "dim", "pooling", "max_length", "truncate", "dropout"),
+    *("epochs", "steps", "batch_size", "batch_tokens", "mini_batch", "learning_rate"),
+    *("embedding_rate", "warmup", "precision", "checks", "patience", "seed"),
 )
+_LOSS = ("temperature", "margin", "concatenation", "distance", "similarities", "ranking")
+_BESIDE = tuple(name for name in OBJECTIVES if name != "distil")
 
 
 class _Numbers(click.ParamType):  # type: ignore[type-arg]
@@ -61,6 +63,21 @@ class _Column(click.ParamType):  # type: ignore[type-arg]
         if not (role and equals and column):
             self.fail(f"{value!r} is not ROLE=COLUMN, such as score=similarity.", param, ctx)
         return role, column
+
+
+class _Table(click.ParamType):  # type: ignore[type-arg]
+    """What is learnt from another table: objective=TABLE."""
+
+    name = "objective=table"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        objective, _, table = value.partition("=")
+        if objective not in _BESIDE or not table:
+            names = ", ".join(_BESIDE)
+            self.fail(f"{value!r} is not OBJECTIVE=TABLE with one of {names}.", param, ctx)
+        return objective, table
 
 
 def _objectives() -> str:
@@ -121,18 +138,47 @@ def _objectives() -> str:
 @click.option(
     "--drop-leaks", is_flag=True, help="Leave out examples that are in --evaluate, --dev."
 )
+@click.option(
+    "--also",
+    type=_Table(),
+    multiple=True,
+    metavar="OBJECTIVE=TABLE",
+    help="Learn from another table, too, with another objective and its paper's batch size; may be "
+    "given several times. Its columns go by their usual names. An epoch has the batches of all "
+    "tables, mixed.",
+)
 @click.option("--mine-hard", type=click.IntRange(1), metavar="N", help="Hard negatives of a pair.")
 @click.option("--teacher", help="Whose vectors distil matches; default: the encoder's own.")
 @click.option("--layers", type=_Numbers(), metavar="0,2,5", help="Layers of the encoder to keep.")
 @click.option(
     "--vocab", "vocabulary", metavar="FILE", help="Word pieces, one a line, instead of its own."
 )
+@click.option(
+    "--dim",
+    type=click.IntRange(1),
+    help="distil: dimensions of the student, a map behind its pooling, at first the teacher's PCA.",
+)
 @options.reading_options
 @click.option("--epochs", type=click.FloatRange(0, min_open=True), help="Passes over the examples.")
 @click.option("--steps", type=click.IntRange(1), help="Updates of the weights.")
 @click.option("--batch-size", type=click.IntRange(1), help="Examples that one step learns from.")
-@click.option("--mini-batch", type=click.IntRange(1), help="Examples in memory at a time.")
+@click.option(
+    "--batch-tokens",
+    type=click.IntRange(1),
+    help="distil, in place of --batch-size: tokens that one step learns from, padding included, in "
+    "single sentences of one length.",
+)
+@click.option(
+    "--mini-batch",
+    type=click.IntRange(1),
+    help="Examples in memory at a time; tokens with --batch-tokens.",
+)
 @click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Highest of AdamW.")
+@click.option(
+    "--embedding-rate",
+    type=click.FloatRange(0, min_open=True),
+    help="The same for the word embeddings; default: as all others.",
+)
 @click.option("--warmup", type=click.FloatRange(0, 1, max_open=True), help="Share of the steps.")
 @click.option(
     "--precision",
@@ -155,7 +201,7 @@ def _objectives() -> str:
     type=click.FloatRange(0, min_open=True),
     default=0.05,
     show_default=True,
-    help="What cosines are divided by: simcse, contrastive, cosent, angle.",
+    help="What cosines are divided by: simcse, contrastive, cosent, angle, --ranking.",
 )
 @click.option(
     "--margin",
@@ -170,6 +216,27 @@ def _objectives() -> str:
     default=CONCATENATIONS[0],
     show_default=True,
     help="What classification sees.",
+)
+@click.option(
+    "--distance",
+    type=click.Choice(DISTANCES),
+    default="mse",
+    show_default=True,
+    help="distil: to the teacher's vector.",
+)
+@click.option(
+    "--similarities",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="distil: weight of the error of the cosines within a batch.",
+)
+@click.option(
+    "--ranking",
+    type=click.FloatRange(0),
+    default=0.0,
+    show_default=True,
+    help="distil: weight of finding the own target among those of the batch.",
 )
 @click.option(
     "--dims", type=_Numbers(), metavar="128,64", help="Matryoshka: dimensions that are to work too."
@@ -200,12 +267,10 @@ def train(
     dev_share: float,
     tests: tuple[str, ...],
     drop_leaks: bool,
+    also: tuple[Any, ...],
     mine_hard: int | None,
     layers: tuple[int, ...] | None,
     dims: tuple[int, ...] | None,
-    temperature: float,
-    margin: float,
-    concatenation: str,
     device: str,
     resume: bool,
     as_json: bool,
@@ -240,10 +305,10 @@ def train(
     settings = Settings(
         objective or "contrastive",
         layers=layers or (),
-        loss=LossOptions(temperature, margin, concatenation, dims or ()),
+        loss=LossOptions(dims=dims or (), **{name: values[name] for name in _LOSS}),
         **{name: values[name] for name in _SETTINGS},
     )
-    sources = Sources(files, bank, shape, dev, dev_share, tests, drop_leaks, reading)
+    sources = Sources(files, bank, shape, dev, dev_share, tests, drop_leaks, also, reading)
     with output.ProgressBar("training", "steps") as progress:
         report = run_command(
             settings,

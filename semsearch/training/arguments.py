@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,13 @@ from sentence_transformers import SentenceTransformerTrainingArguments
 from transformers import TrainerCallback
 from transformers.trainer_callback import EarlyStoppingCallback
 
-from semsearch.training.batches import group_batches
+from semsearch.errors import EncoderError
 from semsearch.training.dev import Dev
-from semsearch.training.examples import Examples
-from semsearch.training.objectives import RECORDS, build_loss
+from semsearch.training.distillation import NumberedTargets
+from semsearch.training.feeding import feed_of
+from semsearch.training.objectives import LossOptions, build_loss
 from semsearch.training.settings import Settings
+from semsearch.training.tasks import Task, named
 from semsearch.training.trainer import (
     DevEvaluator,
     Progress,
@@ -23,7 +26,6 @@ from semsearch.training.trainer import (
     SeededBatchSampler,
     Trainer,
 )
-from semsearch.types import Embeddings
 
 _LOGS = 200  # losses that are kept of a run, about
 
@@ -31,8 +33,7 @@ _LOGS = 200  # losses that are kept of a run, about
 def make_trainer(
     model: Any,
     settings: Settings,
-    examples: Examples,
-    targets: Embeddings | None,
+    tasks: Sequence[Task],
     dev: Dev | None,
     *,
     folder: Path,
@@ -46,44 +47,63 @@ def make_trainer(
 
     Args:
         settings: filled.
+        tasks: the one that settings are of, and those beside it.
         folder: for checkpoints.
-        mini_batch: examples that go through the encoder at a time; None for a whole batch.
+        mini_batch: examples that go through the encoder at a time, or tokens where settings count
+            those; None for a whole batch.
+
+    Raises:
+        DataError: a sentence has more tokens than a step may have.
+        EncoderError: there are no word embeddings that could have a learning rate of their own.
     """
-    in_batch = RECORDS[settings.objective].in_batch
-    options = replace(settings.loss, mini_batch=mini_batch if in_batch else None)
-    args = _arguments(settings, folder, device, precision, None if in_batch else mini_batch, dev)
-    args.batch_sampler = (
-        group_batches(examples.groups, examples.negative_groups) if in_batch else SeededBatchSampler
-    )
+    args = _arguments(settings, folder, device, precision, dev)
+    if settings.embedding_rate is not None:
+        args.learning_rate_mapping = {_word_embeddings(model): settings.embedding_rate}
     checks = dev is not None
     watching = [*callbacks, Reporter(progress, evaluate=checks)]
     if checks and settings.patience is not None:
         watching.append(EarlyStoppingCallback(settings.patience))
-    trainer = Trainer(
+    feeds, losses = {}, {}
+    for name, task in named(tasks).items():
+        at_once = _at_once(task, settings, mini_batch)
+        feeds[name] = feed_of(
+            task, model, SeededBatchSampler, devices=args.world_size, at_once=at_once
+        )
+        losses[name] = _loss(task, model, settings.loss, at_once)
+    return Trainer(
+        feeds=feeds,
+        losses=losses,
         model=model,
         args=args,
-        train_dataset=dataset(settings, examples, targets),
-        loss=build_loss(settings.objective, model, options, len(examples.label_names)),
         evaluator=DevEvaluator(dev) if dev is not None else None,
         callbacks=watching,
     )
-    return trainer
 
 
-def dataset(settings: Settings, examples: Examples, targets: Embeddings | None) -> Any:
-    """The columns that the loss of an objective takes, in its order."""
-    from datasets import Dataset
+def _at_once(task: Task, settings: Settings, mini_batch: int | None) -> int | None:
+    """What of a batch goes through the encoder at a time: tokens where the task counts those."""
+    if mini_batch is None or settings.batch_tokens is None or task.batch_tokens is not None:
+        return mini_batch
+    # As much less of the batch as of that of the main task.
+    return max(1, (task.batch_size or 1) * mini_batch // settings.batch_tokens)
 
-    columns: dict[str, Any] = {name: list(column) for name, column in examples.columns.items()}
-    if settings.objective == "simcse":
-        columns["again"] = columns["sentence"]
-    if examples.scores is not None:
-        columns["label"] = examples.scores.tolist()
-    elif examples.labels is not None:
-        columns["label"] = examples.labels.tolist()
-    elif targets is not None:
-        columns["label"] = list(targets)
-    return Dataset.from_dict(columns)
+
+def _loss(task: Task, model: Any, options: LossOptions, at_once: int | None) -> Any:
+    options = replace(options, mini_batch=at_once if task.in_batch else None)
+    loss = build_loss(task.objective, model, options, len(task.examples.label_names))
+    return loss if task.targets is None else NumberedTargets(loss, task.targets.vectors)
+
+
+def _word_embeddings(model: Any) -> str:
+    """A pattern for the name of the parameter that holds the rows of the word pieces."""
+    try:
+        rows = model[0].auto_model.get_input_embeddings().weight
+    except (AttributeError, NotImplementedError) as error:
+        raise EncoderError(
+            "the encoder has no word embeddings that can be found. Leave out --embedding-rate."
+        ) from error
+    name: str = next(name for name, value in model.named_parameters() if value is rows)
+    return re.escape(name) + "$"
 
 
 def _arguments(
@@ -91,7 +111,6 @@ def _arguments(
     folder: Path,
     device: str,
     precision: str,
-    at_once: int | None,
     dev: Dev | None,
 ) -> SentenceTransformerTrainingArguments:
     # Shares of the steps: how many there are is known later.
@@ -103,7 +122,7 @@ def _arguments(
         "metric_for_best_model": "eval_dev",
         "greater_is_better": True,
     }
-    args = SentenceTransformerTrainingArguments(
+    return SentenceTransformerTrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs or 1,
         max_steps=settings.steps or -1,
@@ -124,11 +143,3 @@ def _arguments(
         dataloader_pin_memory=device != "cpu",
         **(best if dev is not None else {}),
     )
-    # A batch is what one step learns from, over all devices.
-    share = max(1, (settings.batch_size or 1) // args.world_size)
-    parts = -(-share // (at_once or share))
-    while share % parts:  # the parts are of one size, so that each example counts the same
-        parts += 1
-    args.per_device_train_batch_size = share // parts
-    args.gradient_accumulation_steps = parts
-    return args

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,12 @@ from semsearch.errors import DataError
 from semsearch.training import processes
 from semsearch.training.arguments import make_trainer
 from semsearch.training.dev import Dev
-from semsearch.training.examples import Examples
 from semsearch.training.hardware import is_out_of_memory
-from semsearch.training.model import load_model
+from semsearch.training.model import load_model, require_dropout
 from semsearch.training.settings import Settings
+from semsearch.training.tasks import Task
 from semsearch.training.trainer import Interrupt, Progress, Trainer
 from semsearch.training.workdir import WorkDir
-from semsearch.types import Embeddings
 
 logger = logging.getLogger(__name__)
 
@@ -32,12 +32,12 @@ class Plan:
     """All that a trainer is made of.
 
     Attributes:
+        tasks: the one that settings are of, and those beside it.
         start: a directory that the run begins with instead of the encoder that settings name.
     """
 
     settings: Settings
-    examples: Examples
-    targets: Embeddings | None
+    tasks: Sequence[Task]
     dev: Dev | None
     work: WorkDir
     device: str
@@ -52,7 +52,9 @@ def run(plan: Plan, progress: Progress | None) -> tuple[Trainer, Any]:
         The trainer when it is done, and the model with the weights that are kept.
 
     Raises:
-        DataError: memory runs out with one example at a time.
+        DataError: memory runs out with one example at a time, or a sentence has more tokens than
+            a step may have.
+        EncoderError: the encoder has not what the run needs.
         Interrupted: Ctrl-C; a checkpoint is kept.
     """
     heard = aloud(progress) if progress is not None else None
@@ -60,13 +62,14 @@ def run(plan: Plan, progress: Progress | None) -> tuple[Trainer, Any]:
     mini = min((size for size in known if size), default=None)
     while True:
         model = load_model(plan.settings, plan.device, plan.start)
+        if any(task.objective == "simcse" for task in plan.tasks):
+            require_dropout(model, plan.settings.encoder)
         interrupt = Interrupt()
         with quiet():
             trainer = make_trainer(
                 model,
                 plan.settings,
-                plan.examples,
-                plan.targets,
+                plan.tasks,
                 plan.dev,
                 folder=plan.work.path,
                 device=plan.device,
@@ -100,8 +103,10 @@ def run(plan: Plan, progress: Progress | None) -> tuple[Trainer, Any]:
 
 
 def _lower(plan: Plan, mini: int | None) -> int:
-    """Half as many examples at a time; the batch that a step learns from stays."""
-    at_once = mini or plan.settings.batch_size or 1
+    """Half as much at a time; the batch that a step learns from stays."""
+    tokens = plan.settings.batch_tokens
+    whole, unit = (tokens, "tokens") if tokens else (plan.settings.batch_size or 1, "examples")
+    at_once = mini or whole
     if at_once <= 1:
         raise DataError(
             "memory runs out with one example at a time. Pass a smaller --max-length, or train a "
@@ -110,9 +115,10 @@ def _lower(plan: Plan, mini: int | None) -> int:
     mini = at_once // 2
     plan.work.write({"mini_batch": mini, "lowered": plan.work.state.get("lowered", 0) + 1})
     logger.warning(
-        "memory ran out with %d examples at a time: going on with %d; a step still learns from %d.",
+        "memory ran out with %d %s at a time: going on with %d; a step still learns from %d.",
         at_once,
+        unit,
         mini,
-        plan.settings.batch_size,
+        whole,
     )
     return mini

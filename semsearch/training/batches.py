@@ -48,7 +48,8 @@ class GroupBatches:
             if known is not None and len(known) != n:
                 raise DataError(f"{len(known):,} groups do not go with {n:,} rows.")
         names = [name for name in dataset.column_names if name not in (valid_label_columns or ())]
-        texts = text_ids([dataset[name][:] for name in names])
+        plain = dataset.with_format(None)  # among several tables, rows are told whose they are
+        texts = text_ids([plain[name][:] for name in names])
         groups = np.arange(n, dtype=np.int64) if self.groups is None else self.groups
         sides = [groups] if self.negative_groups is None else [groups, self.negative_groups]
         numbered = in_order(np.concatenate(sides)).reshape(len(sides), n).T

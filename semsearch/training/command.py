@@ -14,10 +14,10 @@ from semsearch.training.dev import Dev
 from semsearch.training.installed import require_installed
 from semsearch.training.preparing import Prepared, Sources, prepare, with_hard_negatives
 from semsearch.training.report import Report
-from semsearch.training.run import check, train
+from semsearch.training.run import train
 from semsearch.training.settings import Settings
-from semsearch.training.teacher import dev_by_teacher, targets_of
-from semsearch.types import Embeddings
+from semsearch.training.tasks import main_task
+from semsearch.training.teacher import Targets, dev_by_teacher, targets_of
 
 if TYPE_CHECKING:
     from semsearch.training.trainer import Progress
@@ -67,7 +67,7 @@ def run_command(
         examples = with_hard_negatives(prepared, _load(settings), mine_hard)
     if settings.objective == "distil":
         dev, targets = _taught(settings, prepared)
-    check(settings, examples, targets)
+    main_task(settings, examples, targets).check()
     logger.info("%s %s to learn from", f"{len(examples):,}", examples.shape)
     return train(
         settings,
@@ -76,17 +76,24 @@ def run_command(
         dev=dev,
         tests=prepared.tests,
         targets=targets,
+        also=prepared.also,
         resume=resume,
         device=device,
         progress=progress,
     )
 
 
-def _taught(settings: Settings, prepared: Prepared) -> tuple[Dev | None, Embeddings]:
+def _taught(settings: Settings, prepared: Prepared) -> tuple[Dev | None, Targets]:
     """The teacher's vectors, and a dev measure that asks what the teacher would say."""
     student = _load(settings)
     teacher = Encoder.load(settings.teacher) if settings.teacher else student
-    targets = targets_of(prepared.examples, teacher, student.dim)
+    if settings.dim is not None and student.dim != teacher.dim:
+        raise DataError(
+            f"--dim starts as what reduces the teacher's {teacher.dim} dimensions, and "
+            f"{settings.encoder} has {student.dim}. Leave it out, or take another teacher."
+        )
+    dim = settings.dim or student.dim
+    targets = targets_of(prepared.examples, teacher, dim, reduce=settings.dim is not None)
     dev = prepared.dev
     if prepared.held_out is not None and prepared.held_out.shape == "sentences":
         dev = dev_by_teacher(list(prepared.held_out.columns["sentence"]), teacher)

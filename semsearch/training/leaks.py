@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -15,6 +16,8 @@ from semsearch.tables.cells import brief
 from semsearch.training.components import folded
 from semsearch.training.examples import Examples
 from semsearch.types import Ids
+
+logger = logging.getLogger(__name__)
 
 Evaluation: TypeAlias = Examples | Pairs | Iterable[str]
 """What an encoder is to be judged by: pairs, or plain texts such as queries."""
@@ -86,6 +89,21 @@ def drop_leaks(train: Examples, evaluation: Evaluation) -> tuple[Examples, int]:
             "learn from."
         )
     return train.take(np.setdiff1d(np.arange(len(train)), leaks.rows)), len(leaks)
+
+
+def keep_out(train: Examples, evaluation: Evaluation, name: str, *, drop: bool) -> Examples:
+    """The examples, none of which may be in the evaluation data: left out, or refused.
+
+    Raises:
+        DataError: some are and `drop` is not set, or all of them are.
+    """
+    if not drop:
+        refuse_leaks(train, evaluation, name)
+        return train
+    kept, n = drop_leaks(train, evaluation)
+    if n:
+        logger.info("%s examples left out that are in %s", f"{n:,}", name)
+    return kept
 
 
 def _leaks(

@@ -22,7 +22,7 @@ def load_model(settings: Settings, device: str, start: Path | None = None) -> An
         start: a directory that the run begins with instead of the encoder that it names.
 
     Raises:
-        EncoderError: it cannot be loaded, or SimCSE has no dropout to work with.
+        EncoderError: it cannot be loaded.
     """
     from transformers import set_seed
 
@@ -38,12 +38,19 @@ def load_model(settings: Settings, device: str, start: Path | None = None) -> An
         )
     if settings.dropout is not None:
         set_dropout(model, settings.dropout)
-    if settings.objective == "simcse" and not largest_dropout(model):
-        raise EncoderError(
-            f"{settings.encoder}: has no dropout, which simcse makes its two views with. Pass "
-            "--dropout 0.1."
-        )
     return model
+
+
+def require_dropout(model: Any, encoder: str) -> None:
+    """Make sure that SimCSE has something to work with.
+
+    Raises:
+        EncoderError: the model drops nothing.
+    """
+    if not largest_dropout(model):
+        raise EncoderError(
+            f"{encoder}: has no dropout, which simcse makes its two views with. Pass --dropout 0.1."
+        )
 
 
 def save_result(model: Any, out: Path, report: Report) -> None:

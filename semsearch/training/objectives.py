@@ -35,6 +35,9 @@ CONCATENATIONS = (
 )
 """What the softmax classifier sees of two embeddings: the rows of Sentence-BERT's Table 6."""
 
+Distance = Literal["mse", "cosine"]
+DISTANCES: tuple[Distance, ...] = get_args(Distance)
+
 
 @dataclass(frozen=True, slots=True)
 class Objective:
@@ -56,6 +59,10 @@ class Objective:
     epochs: int
     warmup: float
     in_batch: bool = False
+
+    def batch_of(self, most: int | None) -> int:
+        """Examples of a step, where a batch can have `most` of them; None for any number."""
+        return self.batch_size if most is None else max(2, min(self.batch_size, most))
 
 
 RECORDS: Mapping[ObjectiveName, Objective] = {
@@ -151,13 +158,18 @@ class LossOptions:
     """What can be set of the losses, with the papers' values.
 
     Attributes:
-        temperature: cosines are divided by it, of simcse, contrastive, cosent and angle.
+        temperature: cosines are divided by it, of simcse, contrastive, cosent and angle, and in
+            the ranking of distil.
         margin: of triplet.
         concatenation: one of CONCATENATIONS, of classification.
         dims: Matryoshka: the loss is also taken of the first so many dimensions
-            (Kusupati et al. 2022, arXiv:2205.13147).
+            (Kusupati et al. 2022, arXiv:2205.13147); at half the weight by `DistillationLoss`, and
+            not of classification, whose classifier sees whole vectors.
         mini_batch: examples that go through the encoder at a time while the whole batch gives
             the negatives (GradCache, Gao et al. 2021, arXiv:2101.06983); None for all at once.
+        distance: of distil, to the teacher's vector; see `distillation.DistillationLoss`.
+        similarities: of distil, the weight of the similarities within a batch.
+        ranking: of distil, the weight of finding one's own target among those of the batch.
     """
 
     temperature: float = 0.05
@@ -165,6 +177,9 @@ class LossOptions:
     concatenation: str = CONCATENATIONS[0]
     dims: tuple[int, ...] = ()
     mini_batch: int | None = None
+    distance: Distance = "mse"
+    similarities: float = 0.0
+    ranking: float = 0.0
 
     def __post_init__(self) -> None:
         if self.concatenation not in CONCATENATIONS:
@@ -172,6 +187,15 @@ class LossOptions:
             raise DataError(f"unknown concatenation {self.concatenation!r}. Choose from: {names}.")
         if not self.temperature > 0 or not self.margin > 0:
             raise DataError("temperature and margin must be above 0.")
+        if self.distance not in DISTANCES:
+            raise DataError(f"unknown distance {self.distance!r}. Choose from: mse, cosine.")
+        if not self.similarities >= 0 or not self.ranking >= 0:
+            raise DataError("similarities and ranking are weights of at least 0.")
+
+    @property
+    def distils_more(self) -> bool:
+        """Whether distil is to learn by more, or by something else, than the paper's MSE."""
+        return self.distance != "mse" or self.similarities > 0 or self.ranking > 0
 
 
 def build_loss(
@@ -199,18 +223,35 @@ def build_loss(
         "cosent": lambda: losses.CoSENTLoss(model, scale),
         "angle": lambda: losses.AnglELoss(model, scale),
         "triplet": lambda: losses.TripletLoss(model, triplet_margin=options.margin),
-        "distil": lambda: losses.MSELoss(model),
+        "distil": lambda: _distil(losses, model, options),
     }
     if RECORDS[name].in_batch:
         loss = _in_batch(losses, model, scale, options.mini_batch)
     else:
         loss = makers[name]()
-    if options.dims:
+    if options.dims and name != "classification":
         width = model.get_embedding_dimension()
         if max(options.dims) > width or min(options.dims) < 1:
             raise DataError(f"the encoder has {width} dimensions; {max(options.dims)} do not fit.")
-        loss = losses.MatryoshkaLoss(model, loss, sorted({width, *options.dims}, reverse=True))
+        dims = sorted({width, *options.dims}, reverse=True)
+        halved = name == "distil" and options.distils_more
+        weights = [0.5 if halved and dim < width else 1.0 for dim in dims]
+        loss = losses.MatryoshkaLoss(model, loss, dims, weights)
     return loss
+
+
+def _distil(losses: Any, model: Any, options: LossOptions) -> Any:
+    if not options.distils_more:
+        return losses.MSELoss(model)
+    from semsearch.training.distillation import DistillationLoss
+
+    return DistillationLoss(
+        model,
+        options.distance,
+        similarities=options.similarities,
+        ranking=options.ranking,
+        temperature=options.temperature,
+    )
 
 
 def _in_batch(losses: Any, model: Any, scale: float, mini_batch: int | None) -> Any:

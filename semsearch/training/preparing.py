@@ -13,14 +13,16 @@ import numpy as np
 from semsearch.encoder import Encoder
 from semsearch.errors import BadRowsError, DataError
 from semsearch.evaluation.queries import read_labelled
+from semsearch.training.also import read_also
 from semsearch.training.dev import Dev, Search, dev_of
 from semsearch.training.examples import Examples, Shape
-from semsearch.training.leaks import drop_leaks, refuse_leaks
+from semsearch.training.leaks import keep_out
 from semsearch.training.mining import mine
 from semsearch.training.objectives import RECORDS, ObjectiveName
 from semsearch.training.phrasings import BankPhrasings, pairs_within, read_bank_examples
 from semsearch.training.reading import read_examples, require
 from semsearch.training.splits import split, split_bank
+from semsearch.training.tasks import Task
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class Sources:
         dev_share: of the examples, 0 holds out none.
         tests: tables to judge by before and after. Like those of `dev` they hold examples of the
             same shape, or pairs with scores, or for a bank labelled queries.
+        also: objectives and tables to learn from in the same run, see `read_also`.
         reading: what else `read_examples` takes, or for a bank `read_bank_examples`.
     """
 
@@ -46,6 +49,7 @@ class Sources:
     dev_share: float = 0.1
     tests: tuple[str, ...] = ()
     drop_leaks: bool = False
+    also: tuple[tuple[ObjectiveName, str], ...] = ()
     reading: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -58,6 +62,7 @@ class Prepared:
         dev: held out; None where none were.
         tests: by the name of their file.
         rounds: how many epochs `examples` stand for: a bank pairs its phrasings anew in each.
+        also: what is learnt from other tables.
     """
 
     examples: Examples
@@ -65,6 +70,7 @@ class Prepared:
     tests: Mapping[str, Dev]
     held_out: Examples | None = None
     rounds: int = 1
+    also: tuple[Task, ...] = ()
 
 
 def prepare(
@@ -78,7 +84,8 @@ def prepare(
     """Read examples, hold some out, and make sure that none is in what they are judged by.
 
     Args:
-        rounds: how often the phrasings of a bank are paired.
+        rounds: how often the phrasings of a bank are paired; once where there are other tables,
+            which are in an epoch once.
         batch_size: that the examples must fill, before any are held out.
 
     Raises:
@@ -88,24 +95,26 @@ def prepare(
         raise DataError("give tables to learn from, or a bank with --bank.")
     shape = _shape(objective, sources)
     if sources.bank is not None:
-        return _of_bank(sources, rounds, seed)
+        return _of_bank(sources, 1 if sources.also else rounds, seed)
     examples = read_examples(sources.files, shape, **sources.reading)
     require(replace(examples, groups=None), batch_size)
     judged = {
         file: _judging(file, shape, sources.reading) for file in (*sources.dev, *sources.tests)
     }
     for file, others in judged.items():
-        examples = _without(examples, others, file, sources.drop_leaks)
+        examples = keep_out(examples, others, file, drop=sources.drop_leaks)
     held_out: Examples | None
     if sources.dev:
         held_out = _joined([judged[file] for file in sources.dev])
     else:
         examples, held_out = _split(examples, sources.dev_share, seed)
+    also = _also(sources, judged, None if sources.dev else held_out)
     return Prepared(
         examples,
         dev_of(held_out) if held_out is not None else None,
         {name: dev_of(judged[file]) for name, file in _named(sources.tests).items()},
         held_out,
+        also=also,
     )
 
 
@@ -175,17 +184,6 @@ def _fitting(reading: Mapping[str, Any], shape: Shape) -> dict[str, Any]:
     return {name: value for name, value in reading.items() if name not in left_out}
 
 
-def _without(examples: Examples, others: Examples, name: str, drop: bool) -> Examples:
-    """The examples, none of which may be among those they are judged by."""
-    if not drop:
-        refuse_leaks(examples, others, name)
-        return examples
-    kept, n = drop_leaks(examples, others)
-    if n:
-        logger.info("%s examples left out that are in %s", f"{n:,}", name)
-    return kept
-
-
 def _joined(parts: Sequence[Examples]) -> Examples:
     """Held-out tables as one.
 
@@ -202,6 +200,14 @@ def _joined(parts: Sequence[Examples]) -> Examples:
     }
     scores = [part.scores for part in parts if part.scores is not None]
     return Examples(first.shape, columns, np.concatenate(scores) if scores else None)
+
+
+def _also(
+    sources: Sources, judged: Mapping[str, Examples], held_out: Examples | None
+) -> tuple[Task, ...]:
+    return read_also(
+        sources.also, judged, held_out, drop=sources.drop_leaks, reading=sources.reading
+    )
 
 
 def _split(examples: Examples, share: float, seed: int) -> tuple[Examples, Examples | None]:
@@ -226,14 +232,19 @@ def _of_bank(sources: Sources, rounds: int, seed: int) -> Prepared:
     if not sources.dev and sources.dev_share:
         train, held_out = split_bank(phrasings, sources.dev_share, seed=seed)
     examples = pairs_within(train, seed, rounds)
-    for file, queries in judged.items():
-        others = Examples("sentences", {"sentence": queries.texts})
-        examples = _without(examples, others, file, sources.drop_leaks)
+    asked = {file: _sentences(queries) for file, queries in judged.items()}
+    for file, others in asked.items():
+        examples = keep_out(examples, others, file, drop=sources.drop_leaks)
     dev = search_of(train, held_out) if held_out is not None else None
     if sources.dev:
         dev = search_of(train, _together([judged[file] for file in sources.dev]))
     tests = {name: search_of(train, judged[file]) for name, file in _named(sources.tests).items()}
-    return Prepared(examples, dev, tests, rounds=rounds)
+    also = _also(sources, asked, _sentences(held_out) if held_out is not None else None)
+    return Prepared(examples, dev, tests, rounds=rounds, also=also)
+
+
+def _sentences(phrasings: BankPhrasings) -> Examples:
+    return Examples("sentences", {"sentence": phrasings.texts})
 
 
 def _queries(file: str, bank: BankPhrasings, reading: Mapping[str, Any]) -> BankPhrasings:

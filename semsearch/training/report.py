@@ -51,6 +51,7 @@ class Report:
         scores: (step, dev score) at every check.
         best_step: the one whose weights were kept; the last where there is no dev score.
         seconds: of training; of the last part of a run that was resumed.
+        also: what else it learnt from, as `examples`, each with its objective.
         lowered: how often memory ran out and the examples at a time were halved.
         gain: on the held-out examples; None where there were none.
         tests: on the test sets.
@@ -66,6 +67,7 @@ class Report:
     scores: Sequence[tuple[int, float]]
     examples: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    also: Sequence[Mapping[str, Any]] = ()
     lowered: int = 0
     gain: Gain | None = None
     tests: tuple[Gain, ...] = ()
@@ -85,6 +87,7 @@ class Report:
             "lowered": self.lowered,
             "settings": self.settings.to_dict(),
             "examples": dict(self.examples),
+            "also": [dict(task) for task in self.also],
             "losses": [[step, round(loss, 5)] for step, loss in self.losses],
             "scores": [[step, round(score, 3)] for step, score in self.scores],
             "provenance": dict(self.provenance),
@@ -116,7 +119,6 @@ def model_card(report: Report, base_name: str) -> str:
         "pipeline_tag": "sentence-similarity",
         "tags": ["semsearch", "sentence-transformers", report.settings.objective],
     }
-    sources = report.examples.get("sources") or []
     settings = report.settings
     lines = [
         "---",
@@ -138,23 +140,43 @@ def model_card(report: Report, base_name: str) -> str:
         "",
         "## What it learnt from",
         "",
-        f"{report.examples['n']:,} {report.examples['shape']}, "
-        f"SHA-256 of their content `{report.examples['sha256']}`.",
-        "",
+        *_learnt(report.examples),
         *(
-            f"- {Path(source['path']).name}: {source['rows']:,} rows, SHA-256 `{source['sha256']}`"
-            for source in sources
+            line
+            for task in report.also
+            for line in (
+                f"Beside it, with {task['objective']} in batches of {task['batch_size']}:",
+                "",
+                *_learnt(task),
+            )
         ),
-        "",
         "## How",
         "",
-        f"{report.steps:,} steps of {settings.batch_size} in {report.seconds:,.0f} s on "
+        f"{report.steps:,} steps of {_step(settings)} in {report.seconds:,.0f} s on "
         f"{report.device} in {report.precision}; the weights of step {report.best_step:,}. "
         f"Seed {settings.seed}, learning rate {settings.learning_rate:g}, warm-up "
         f"{settings.warmup:.0%}. Everything else is in `training.json`.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _learnt(examples: Mapping[str, Any]) -> list[str]:
+    """Some examples and the tables they are from, with checksums."""
+    sources = [
+        f"- {Path(source['path']).name}: {source['rows']:,} rows, SHA-256 `{source['sha256']}`"
+        for source in examples.get("sources") or []
+    ]
+    return [
+        f"{examples['n']:,} {examples['shape']}, SHA-256 of their content `{examples['sha256']}`.",
+        "",
+        *([*sources, ""] if sources else []),
+    ]
+
+
+def _step(settings: Settings) -> str:
+    tokens = settings.batch_tokens
+    return f"at most {tokens:,} tokens" if tokens else str(settings.batch_size)
 
 
 def _gains(report: Report) -> list[str]:

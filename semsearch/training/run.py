@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from semsearch.errors import DataError
 from semsearch.evaluation import provenance
 from semsearch.evaluation.data import file_sha256
 from semsearch.evaluation.metrics import Values
@@ -20,12 +17,11 @@ from semsearch.training import processes
 from semsearch.training.dev import Dev, Encode
 from semsearch.training.examples import Examples
 from semsearch.training.installed import require_installed
-from semsearch.training.objectives import RECORDS
-from semsearch.training.reading import require
 from semsearch.training.report import Gain, Report, describe_examples
 from semsearch.training.settings import Settings
+from semsearch.training.tasks import Task, largest_batch, main_task
+from semsearch.training.teacher import Targets
 from semsearch.training.workdir import WorkDir
-from semsearch.types import Embeddings
 
 if TYPE_CHECKING:
     from semsearch.training.trainer import Progress
@@ -42,7 +38,8 @@ def train(
     *,
     dev: Dev | None = None,
     tests: Mapping[str, Dev] = MappingProxyType({}),
-    targets: Embeddings | None = None,
+    targets: Targets | None = None,
+    also: Sequence[Task] = (),
     resume: bool = False,
     device: str = "auto",
     progress: Progress | None = None,
@@ -53,7 +50,8 @@ def train(
         examples: what it learns from.
         dev: is measured before, at every check and after; the best checkpoint is kept.
         tests: are measured before and after, and have no influence on what is kept.
-        targets: (n, d) float32, the teacher's vector of each example, of the objective distil.
+        targets: the teacher's vector of each example, of the objective distil.
+        also: what else it learns in the same steps; an epoch has all batches of all tasks.
         resume: go on with the run of the same settings and examples that was killed or stopped.
         device: "cpu", "cuda" or "auto".
         progress: called after every step.
@@ -65,10 +63,12 @@ def train(
         StorageError: the disk refused.
         Interrupted: Ctrl-C; a checkpoint is kept.
     """
-    settings = settings.filled(largest_batch(settings, examples))
-    check(settings, examples, targets)
+    settings = settings.filled(largest_batch(settings.objective, examples))
+    tasks = (main_task(settings, examples, targets), *also)
+    for task in tasks:
+        task.check()
     require_installed()
-    work = _work_dir(settings, examples, out, resume)
+    work = _work_dir(settings, tasks, out, resume)
     # torch is imported from here on: what can be refused is refused before.
     from semsearch.training import hardware
     from semsearch.training.attempts import Plan, run
@@ -78,12 +78,14 @@ def train(
 
     device = hardware.choose_device(device)
     precision = hardware.choose_precision(settings.precision, device)
-    with processes.main_first(device):
-        start = student_of(settings, examples, work.path / "start")
-        before = _before(work, dev, lambda: load_model(settings, device, start))
-    plan = Plan(settings, examples, targets, dev, work, device, precision, start)
-    began = monotonic()
-    trainer, model = run(plan, progress)
+    with work.kept_if_begun():
+        with processes.main_first(device):
+            reduction = targets.reduction if targets is not None else None
+            start = student_of(settings, examples, reduction, work.path / "start")
+            before = _before(work, dev, lambda: load_model(settings, device, start))
+        plan = Plan(settings, tasks, dev, work, device, precision, start)
+        began = monotonic()
+        trainer, model = run(plan, progress)
     report = Report(
         settings=settings,
         steps=trainer.state.global_step,
@@ -94,6 +96,11 @@ def train(
         losses=_curve(trainer.state.log_history, "loss"),
         scores=_curve(trainer.state.log_history, "eval_dev"),
         examples=describe_examples(examples),
+        also=[
+            {"objective": task.objective, "batch_size": task.batch_size}
+            | describe_examples(task.examples)
+            for task in also
+        ],
         provenance=provenance.collect(_PACKAGES),
         lowered=int(work.state.get("lowered", 0)),
     )
@@ -109,48 +116,19 @@ def train(
     return report
 
 
-def _work_dir(settings: Settings, examples: Examples, out: Path, resume: bool) -> WorkDir:
+def _work_dir(settings: Settings, tasks: Sequence[Task], out: Path, resume: bool) -> WorkDir:
     """The directory of the run, which only the main process begins."""
     if not processes.is_main():
         return WorkDir.of(out)
     # How much is in memory at a time may change when a run goes on.
     identity: dict[str, Any] = {
         "settings": replace(settings, mini_batch=None).to_dict(),
-        "examples": examples.sha256,
+        "examples": tasks[0].examples.sha256,
+        "also": [[task.objective, task.examples.sha256] for task in tasks[1:]],
     }
     if settings.vocabulary is not None:
         identity["vocabulary"] = file_sha256(Path(settings.vocabulary))
     return WorkDir.open(out, identity, resume=resume)
-
-
-def largest_batch(settings: Settings, examples: Examples) -> int:
-    """How many examples a batch can have: one of each group where they are negatives."""
-    if RECORDS[settings.objective].in_batch and examples.groups is not None:
-        return len(np.unique(examples.groups))
-    return len(examples)
-
-
-def check(settings: Settings, examples: Examples, targets: Embeddings | None = None) -> None:
-    """Make sure that examples fit an objective.
-
-    Raises:
-        DataError: they are of another shape, too few for a batch, or lack the teacher's vectors.
-    """
-    record = RECORDS[settings.objective]
-    if examples.shape not in record.shapes:
-        raise DataError(
-            f"{settings.objective} learns from {' or '.join(record.shapes)}, not from "
-            f"{examples.shape}."
-        )
-    batch = settings.filled(largest_batch(settings, examples)).batch_size or 1
-    # In other batches, rows of one group may well be together.
-    require(examples if record.in_batch else replace(examples, groups=None), batch)
-    if settings.objective == "classification" and len(examples.label_names) < 2:
-        raise DataError("classification needs at least two labels.")
-    if (settings.objective == "distil") != (targets is not None):
-        raise DataError("the teacher's vectors go with the objective distil, and with no other.")
-    if targets is not None and len(targets) != len(examples):
-        raise DataError(f"{len(targets):,} vectors do not go with {len(examples):,} examples.")
 
 
 def _before(work: WorkDir, dev: Dev | None, load: Callable[[], Any]) -> Values | None:

@@ -21,6 +21,7 @@ from semsearch.errors import DataError, EncoderError
 from semsearch.tables import read_texts
 from semsearch.training.examples import Examples
 from semsearch.training.settings import Settings
+from semsearch.types import Embeddings
 
 
 def make_student(
@@ -30,6 +31,7 @@ def make_student(
     layers: Sequence[int] = (),
     vocabulary: Sequence[str] = (),
     parallel: Examples | None = None,
+    reduction: Embeddings | None = None,
     seed: int = 0,
 ) -> None:
     """Write the start of a student as a new directory.
@@ -41,10 +43,12 @@ def make_student(
             teacher has keep their embedding.
         parallel: pairs of the teacher's language (anchor) and another (positive): a new piece
             starts from the pieces that stand opposite it, see `new_rows`.
+        reduction: (dim, d) a linear map that comes behind the pooling.
         seed: of the noise that tells pieces apart that nothing is known of.
 
     Raises:
-        EncoderError: no such layer, or layers or word pieces of another kind than BERT's.
+        EncoderError: no such layer, layers or word pieces of another kind than BERT's, or a
+            reduction of other than its d dimensions.
     """
     with quiet():
         model = trainable_model(teacher)
@@ -53,17 +57,24 @@ def make_student(
         _keep_layers(body, layers, teacher)
     if vocabulary:
         _replace_vocabulary(model, vocabulary, parallel, teacher, seed)
+    if reduction is not None:
+        _reduce(model, reduction, teacher)
     with quiet():
         save_trained(model, out)
 
 
-def student_of(settings: Settings, examples: Examples, folder: Path) -> Path | None:
-    """The start that a run asks for by layers and vocabulary, made in `folder` once.
+def student_of(
+    settings: Settings, examples: Examples, reduction: Embeddings | None, folder: Path
+) -> Path | None:
+    """The start that a run asks for by layers, vocabulary and dim, made in `folder` once.
+
+    Args:
+        reduction: the map that gave the targets their dim dimensions.
 
     Returns:
         `folder`; None where the run begins with the encoder as it is.
     """
-    if not settings.layers and settings.vocabulary is None:
+    if not settings.layers and settings.vocabulary is None and settings.dim is None:
         return None
     if not (folder / "modules.json").is_file():
         beside = folder.with_name(f"{folder.name}.making")
@@ -74,6 +85,7 @@ def student_of(settings: Settings, examples: Examples, folder: Path) -> Path | N
             layers=settings.layers,
             vocabulary=read_vocabulary(settings.vocabulary) if settings.vocabulary else (),
             parallel=examples if examples.shape == "pairs" else None,
+            reduction=reduction if settings.dim is not None else None,
             seed=settings.seed,
         )
         beside.rename(folder)
@@ -117,6 +129,25 @@ def _keep_layers(body: Any, layers: Sequence[int], teacher: Path) -> None:
     parent, name, stack = stacks[0]
     setattr(parent, name, torch.nn.ModuleList([stack[layer] for layer in layers]))
     body.config.num_hidden_layers = len(layers)
+
+
+def _reduce(model: Any, reduction: Embeddings, teacher: Path) -> None:
+    """Put the map behind the pooling, before a Normalize."""
+    import torch
+    from sentence_transformers.sentence_transformer.modules import Dense
+
+    dim, width = reduction.shape
+    if model.get_embedding_dimension() != width:
+        raise EncoderError(
+            f"{teacher}: its {model.get_embedding_dimension()} dimensions cannot start as the map "
+            f"of a teacher's {width}. Leave out --dim."
+        )
+    weight = torch.from_numpy(np.array(reduction, np.float32))
+    dense = Dense(
+        width, dim, bias=False, activation_function=torch.nn.Identity(), init_weight=weight
+    )
+    normalized = type(model[-1]).__name__ == "Normalize"
+    model.insert(len(model) - normalized, dense)
 
 
 def _replace_vocabulary(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,9 +12,30 @@ from semsearch.encoder import Encoder
 from semsearch.errors import DataError
 from semsearch.training.dev import ScoredPairs
 from semsearch.training.examples import Examples
-from semsearch.types import Embeddings
+from semsearch.types import Embeddings, Ids
 
 logger = logging.getLogger(__name__)
+
+_BLOCK = 65_536
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Targets:
+    """The vectors that a student is to match, each distinct one once.
+
+    Attributes:
+        vectors: (m, dim) float32.
+        rows: (n,) int64: which of them each example has.
+        reduction: (dim, d) float32, the map that took the teacher's d dimensions to dim; None
+            where they are as the teacher gave them.
+    """
+
+    vectors: Embeddings
+    rows: Ids
+    reduction: Embeddings | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
 
 
 def targets_of(
@@ -21,20 +43,19 @@ def targets_of(
     teacher: Encoder,
     dim: int,
     *,
+    reduce: bool = False,
     progress: Callable[[int], None] | None = None,
-) -> Embeddings:
+) -> Targets:
     """The teacher's vector of each example, for the objective distil.
 
     Of pairs it is that of the anchor, which is in the teacher's language, and both sides are to
     match it (Reimers and Gurevych 2020, arXiv:2004.09813). A teacher with more dimensions than
-    the student is reduced to the student's by PCA, which keeps cosines best.
+    the student is reduced to the student's by `principal_axes`, which keeps cosines best.
 
     Args:
         examples: sentences, or pairs of a sentence and its translation.
         dim: of the student.
-
-    Returns:
-        (n, dim) float32.
+        reduce: also a teacher of as many dimensions, whose first ones then say most.
 
     Raises:
         DataError: the teacher has fewer dimensions than the student, or there are too few
@@ -46,19 +67,43 @@ def targets_of(
             f"the teacher {teacher.source} has {teacher.dim} dimensions, the student {dim}: it "
             "cannot teach so many."
         )
-    vectors = teacher.encode(list(texts), progress=progress)
-    if teacher.dim == dim:
-        return vectors
-    if len(vectors) <= dim:
-        raise DataError(f"{len(vectors):,} examples are too few to reduce the teacher to {dim}.")
-    from sklearn.decomposition import PCA
-
-    reduction = PCA(dim, svd_solver="full").fit(vectors)
-    kept = float(reduction.explained_variance_ratio_.sum())
-    logger.info("the teacher's %d dimensions reduced to %d: %.1f%% of their variance",
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    rows = np.array([numbers[text] for text in texts], np.int64)
+    reduce = reduce or teacher.dim > dim
+    if reduce and len(numbers) <= dim:
+        raise DataError(f"{len(numbers):,} examples are too few to reduce the teacher to {dim}.")
+    logger.info("the teacher reads %s sentences", f"{len(numbers):,}")
+    vectors = teacher.encode(list(numbers), progress=progress)
+    if not reduce:
+        return Targets(vectors, rows)
+    axes, kept = principal_axes(vectors, dim)
+    logger.info("the teacher's %d dimensions reduced to %d: %.1f%% of their squared length",
                 teacher.dim, dim, 100 * kept)  # fmt: skip
-    # Without centring: it would change the cosines.
-    return np.asarray(vectors @ reduction.components_.T, np.float32)
+    return Targets(np.asarray(vectors @ axes.T, np.float32), rows, axes)
+
+
+def principal_axes(vectors: Embeddings, dim: int) -> tuple[Embeddings, float]:
+    """The directions in which vectors are longest: PCA without centring, which changes cosines.
+
+    Args:
+        vectors: (n, d) float32.
+        dim: directions, at most d.
+
+    Returns:
+        (dim, d) float32, orthonormal rows: the first right singular vectors, each with the sign
+        that makes its largest entry positive; and the share of the squared length that lies in
+        them.
+    """
+    d = vectors.shape[1]
+    gram = np.zeros((d, d))
+    for start in range(0, len(vectors), _BLOCK):
+        block = vectors[start : start + _BLOCK].astype(np.float64)
+        gram += block.T @ block
+    squares, columns = np.linalg.eigh(gram)
+    axes = columns[:, ::-1][:, :dim].T
+    largest = axes[np.arange(dim), np.abs(axes).argmax(axis=1)]
+    kept = float(squares[::-1][:dim].sum() / squares.sum())
+    return np.ascontiguousarray(axes * np.sign(largest)[:, None], np.float32), kept
 
 
 def dev_by_teacher(sentences: Sequence[str], teacher: Encoder) -> ScoredPairs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -18,6 +18,7 @@ from sentence_transformers.base.sampler import DefaultBatchSampler
 from transformers import TrainerCallback
 
 from semsearch.training.dev import Dev
+from semsearch.training.feeding import Feed
 
 Progress = Callable[[int, int, float], None]
 """Called with the steps done, the steps in all, and the loss of late."""
@@ -26,7 +27,48 @@ _LOSS_FILE = "loss.safetensors"
 
 
 class Trainer(SentenceTransformerTrainer):  # type: ignore[misc]
-    """Keeps the weights of the loss, such as a softmax classifier, in its checkpoints."""
+    """Learns from one task or several, each in batches of its own, and in parts where it must.
+
+    The weights of the losses, such as a softmax classifier, are in its checkpoints, too.
+    """
+
+    def __init__(self, *, feeds: Mapping[str, Feed], losses: Mapping[str, Any], **others: Any):
+        """
+        Args:
+            feeds: by the names of the tasks.
+            losses: by the same names.
+            others: of sentence-transformers' trainer.
+        """
+        self._feeds = feeds
+        self._share = 1.0
+        datasets: Any = {name: feed.dataset for name, feed in feeds.items()}
+        loss: Any = dict(losses)
+        if len(feeds) == 1:
+            (datasets,), (loss,) = datasets.values(), loss.values()
+        super().__init__(train_dataset=datasets, loss=loss, **others)
+
+    def get_batch_sampler(self, dataset: Any, batch_size: int, *args: Any, **others: Any) -> Any:
+        feed = next(feed for feed in self._feeds.values() if feed.dataset is dataset)
+        sampler = feed.batches(dataset, feed.batch_size, *args, **others)
+        if feed.in_tokens and len(self._feeds) == 1:
+            sampler.batch_size = None  # devices share out batches of any number of rows
+        return sampler
+
+    def get_multi_dataset_batch_sampler(self, *args: Any, **others: Any) -> Any:
+        sampler = super().get_multi_dataset_batch_sampler(*args, **others)
+        sampler.batch_size = None
+        return sampler
+
+    def training_step(self, model: Any, inputs: Any, *others: Any) -> torch.Tensor:
+        feed = self._feeds[inputs.get("dataset_name") or next(iter(self._feeds))]
+        loss = torch.zeros((), device=self.args.device)
+        for part, share in feed.parts(inputs):
+            self._share = share
+            loss += super().training_step(model, part, *others)
+        return loss
+
+    def compute_loss(self, *args: Any, **others: Any) -> Any:
+        return super().compute_loss(*args, **others) * self._share
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """None: the card is written once, by us."""
@@ -134,6 +176,7 @@ def encode_with(model: Any) -> Callable[[Sequence[str]], Any]:
 
 
 def _own_parameters(loss: Any, model: Any) -> list[tuple[str, Any]]:
-    """The parameters of a loss that are not the model's."""
+    """The parameters of a loss, or of several by their names, that are not the model's."""
+    loss = torch.nn.ModuleDict(loss) if isinstance(loss, dict) else loss
     models = {id(value) for value in model.parameters()}
     return [(name, value) for name, value in loss.named_parameters() if id(value) not in models]

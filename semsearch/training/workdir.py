@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from semsearch.errors import DataError, EncoderError
+from semsearch.errors import DataError, EncoderError, SemsearchError
 from semsearch.evaluation.metrics import Values
 from semsearch.files import atomic_write
 
@@ -98,6 +99,16 @@ class WorkDir:
                 return folder
             shutil.rmtree(folder, ignore_errors=True)
         return None
+
+    @contextmanager
+    def kept_if_begun(self) -> Iterator[None]:
+        """Leave nothing of a run that is refused in the block before it has a checkpoint."""
+        try:
+            yield
+        except SemsearchError:
+            if self.last_checkpoint() is None:
+                self.remove()
+            raise
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)

@@ -15,7 +15,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from semsearch.cli import cli
+from semsearch.encoder import Encoder
 from semsearch.tables import write_table
+from semsearch.training.student import make_student
 
 pytest.importorskip("torch")
 pytest.importorskip("sentence_transformers")
@@ -114,6 +116,80 @@ def test_a_student_of_fewer_layers_learns_from_its_teacher(train: Train, tmp_pat
     assert config["vocab_size"] == 5 + len(WORDS) + 10
 
 
+def test_a_student_learns_by_everything_at_once(
+    train: Train, tmp_path: Path, tiny_encoder_dir: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    (tmp_path / "vocab.txt").write_text("\n".join([*WORDS, *"0123456789卡费"]), encoding="utf-8")
+    pairs = [(text, " ".join(text.split()[::-1])) for text in texts(150)]
+    pairs += [(text, text) for text in texts(40, 4)]
+    write_table(tmp_path / "en-zh.csv", [{"anchor": one, "positive": two} for one, two in pairs])
+    write_table(tmp_path / "overlap.csv", scored(40))
+    write_table(tmp_path / "nli.csv", triplets(40))
+    result = train(
+        "en-zh.csv", "small", "--objective", "distil", "--shape", "pairs", "--layers", "1",
+        "--vocab", "vocab.txt", "--dim", "16", "--dims", "8", "--batch-tokens", "256",
+        "--distance", "cosine", "--similarities", "2", "--ranking", "0.1", "--learning-rate",
+        "1e-3", "--embedding-rate", "3e-3", "--epochs", "4", "--dev-share", "0",
+        "--also", "regression=overlap.csv", "--also", "supervised-simcse=nli.csv",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    report = json.loads((tmp_path / "small" / "training.json").read_text())
+    losses = [loss for _, loss in report["losses"]]
+    assert np.median(losses[-12:]) < 0.7 * np.median(losses[:12]), losses
+    assert [task["sources"][0]["path"] for task in report["also"]] == ["overlap.csv", "nli.csv"]
+    assert all(len(task["sources"][0]["sha256"]) == 64 for task in report["also"])
+    card = (tmp_path / "small" / "README.md").read_text(encoding="utf-8")
+    assert "- overlap.csv: 40 rows" in card and "- nli.csv: 40 rows" in card
+
+    asked = ["my card is lost", "the refund of the order", "卡"]
+    on_onnx, on_torch = (
+        Encoder.load(tmp_path / "small", runtime=runtime).encode(asked)
+        for runtime in ("onnx", "torch")
+    )
+    assert on_onnx.shape == (3, 16)
+    np.testing.assert_allclose(on_onnx, on_torch, atol=1e-4)
+    plain = SentenceTransformer(str(tmp_path / "small"), device="cpu").encode(asked)
+    np.testing.assert_allclose(plain, on_torch, atol=1e-4)
+
+
+def test_leaks_of_a_table_beside_are_told_or_dropped(train: Train, tmp_path: Path) -> None:
+    for name, rows in (("main", scored(60)[20:]), ("more", scored(20)), ("test", scored(3))):
+        write_table(tmp_path / f"{name}.csv", rows)
+    arguments = ("main.csv", "mine", "--objective", "cosent", "--also", "regression=more.csv",
+                 "--evaluate", "test.csv", "--steps", "2")  # fmt: skip
+    result = train(*arguments)
+    assert result.exit_code == 2
+    assert "more.csv: 3 of 20 scored have a pair that is in test.csv" in result.stderr
+    dropped = train(*arguments, "--drop-leaks")
+    assert dropped.exit_code == 0, dropped.output
+    report = json.loads((tmp_path / "mine" / "training.json").read_text())
+    assert report["also"][0]["n"] == 17
+
+
+def test_a_run_that_was_refused_is_not_in_the_way(train: Train, tmp_path: Path) -> None:
+    (tmp_path / "sentences.txt").write_text("\n".join(texts(40)), encoding="utf-8")
+    arguments = ("sentences.txt", "mine", "--objective", "distil", "--steps", "1")
+    refused = train(*arguments, "--batch-tokens", "4")
+    assert refused.exit_code == 2
+    assert "is more than --batch-tokens 4. Pass more" in refused.stderr
+    assert train(*arguments, "--batch-tokens", "64").exit_code == 0
+
+
+def test_a_map_needs_a_teacher_of_the_students_dimensions(
+    train: Train, tmp_path: Path, tiny_encoder_dir: Path
+) -> None:
+    reduction = np.eye(16, 32, dtype=np.float32)
+    make_student(tiny_encoder_dir, tmp_path / "narrow", reduction=reduction)
+    (tmp_path / "sentences.txt").write_text("\n".join(texts(40)), encoding="utf-8")
+    arguments = ("sentences.txt", "mine", "--objective", "distil", "--teacher", "narrow")
+    result = train(*arguments, "--dim", "8")
+    assert result.exit_code == 2
+    assert "reduces the teacher's 16 dimensions, and" in result.stderr
+    assert not list(tmp_path.glob("mine*"))
+
+
 def test_a_run_without_held_out_examples_claims_nothing(train: Train, tmp_path: Path) -> None:
     write_table(tmp_path / "pairs.csv", scored(20))
     result = train(
@@ -156,6 +232,20 @@ def test_a_worse_result_is_warned_of(train: Train, tmp_path: Path) -> None:
         (scored(20), "regression --resume", "no run to resume"),
         (scored(20), "regression --truncate middle", "middle"),
         (scored(20), "simcse --dropout 0", "--dropout 0.1"),
+        (scored(20), "cosent --also simcse=train.csv --dropout 0", "--dropout 0.1"),
+        (scored(20), "cosent --batch-tokens 64", "--batch-tokens goes with the objective distil"),
+        (scored(20), "cosent --dim 16", "--dim goes with the objective distil"),
+        (scored(20), "cosent --distance cosine", "--distance goes with the objective distil"),
+        (scored(20), "cosent --similarities 2", "--similarities goes with the objective distil"),
+        (scored(20), "cosent --ranking 0.1", "--ranking goes with the objective distil"),
+        (scored(20), "distil --batch-tokens 64 --batch-size 8", "in place of --batch-size"),
+        (scored(40), "distil --dim 33 --batch-tokens 64", "32 dimensions, the student 33"),
+        (scored(9), "distil --dim 30 --batch-tokens 64", "too few to reduce"),
+        (nli(20), "classification --dims 8", "--dims does not go with classification"),
+        (scored(20), "cosent --also distil=train.csv", "is not OBJECTIVE=TABLE with one of"),
+        (scored(20), "cosent --also train.csv", "is not OBJECTIVE=TABLE with one of"),
+        (scored(20), "cosent --also triplet=train.csv", "train.csv: no column called"),
+        (scored(20), "cosent --also regression=none.csv", "none.csv"),
     ],
 )
 def test_bad_input_is_one_clear_line_before_anything_is_trained(

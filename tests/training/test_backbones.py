@@ -11,6 +11,7 @@ from semsearch.encoder import Encoder
 from semsearch.training.objectives import OBJECTIVES, RECORDS
 from semsearch.training.run import train
 from semsearch.training.settings import Settings
+from semsearch.training.teacher import Targets
 from tests.training.backbones import BACKBONES, build_backbone
 from tests.training.made import made_examples
 
@@ -30,7 +31,8 @@ def test_a_backbone_learns_by_every_objective(
     before = Encoder.load(base, runtime="torch").encode(TEXTS)
     for objective in OBJECTIVES:
         examples = made_examples(RECORDS[objective].shapes[0], 12)
-        targets = np.random.default_rng(0).normal(size=(12, 32)).astype(np.float32)
+        vectors = np.random.default_rng(0).normal(size=(12, 32)).astype(np.float32)
+        targets = Targets(vectors, np.arange(12))
         settings = Settings(objective, str(base), steps=3, batch_size=4, learning_rate=1e-3)
         out = tmp_path / objective
         report = train(

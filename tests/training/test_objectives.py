@@ -183,6 +183,14 @@ def test_matryoshka_adds_the_loss_of_the_first_dimensions(model: Any) -> None:
     )
 
 
+def test_a_classifier_sees_whole_vectors(model: Any) -> None:
+    loss = build_loss("classification", model, LossOptions(dims=(8,)), 3)
+    assert loss.classifier.in_features == 3 * 32
+    with torch.no_grad():
+        features = [model.preprocess(column) for column in (A, B)]
+        assert torch.isfinite(loss(features, torch.tensor([0, 1, 2])))
+
+
 @pytest.mark.parametrize("dims", [(0,), (64,)])
 def test_matryoshka_dimensions_have_to_fit(model: Any, dims: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match="32 dimensions"):
@@ -202,3 +210,8 @@ def test_options_that_make_no_sense_are_refused() -> None:
         LossOptions(concatenation="u+v")
     with pytest.raises(DataError, match="above 0"):
         LossOptions(temperature=0)
+    with pytest.raises(DataError, match="unknown distance 'euclid'"):
+        LossOptions(distance="euclid")  # type: ignore[arg-type]
+    for name in ("similarities", "ranking"):
+        with pytest.raises(DataError, match="at least 0"):
+            LossOptions(**{name: -1.0})

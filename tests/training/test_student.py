@@ -58,6 +58,33 @@ def test_layers_are_taken_in_the_order_given(teacher: Path, tmp_path: Path) -> N
     np.testing.assert_allclose(both[0].encode(TEXTS), both[1].encode(TEXTS), atol=1e-4)
 
 
+@pytest.mark.parametrize("others", [{}, {"layers": (3, 0)}, {"vocabulary": ["card", "卡"]}])
+def test_a_map_comes_between_the_pooling_and_the_length(
+    others: dict[str, Any], teacher: Path, tmp_path: Path
+) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    reduction = np.linalg.qr(np.random.default_rng(0).normal(size=(32, 32)))[0][:16]
+    make_student(teacher, tmp_path / "s", reduction=reduction.astype(np.float32), **others)
+    make_student(teacher, tmp_path / "whole", **others)
+    kinds = json.loads((tmp_path / "s" / "modules.json").read_text(encoding="utf-8"))
+    assert [kind["type"].rsplit(".", 1)[-1] for kind in kinds] == [
+        "Transformer", "Pooling", "Dense", "Normalize",
+    ]  # fmt: skip
+    wanted = Encoder.load(tmp_path / "whole").encode(TEXTS) @ reduction.T
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    for runtime in ("onnx", "torch"):
+        found = Encoder.load(tmp_path / "s", runtime=runtime).encode(TEXTS)  # type: ignore[arg-type]
+        np.testing.assert_allclose(found, wanted, atol=1e-4)
+    plain = SentenceTransformer(str(tmp_path / "s"), device="cpu").encode(TEXTS)
+    np.testing.assert_allclose(plain, wanted, atol=1e-4)
+
+
+def test_the_map_of_a_teacher_of_other_dimensions_is_refused(teacher: Path, tmp_path: Path) -> None:
+    with pytest.raises(EncoderError, match=r"its 32 dimensions cannot start .* a teacher's 48"):
+        make_student(teacher, tmp_path / "s", reduction=np.zeros((16, 48), np.float32))
+
+
 @pytest.mark.parametrize("layers", [(0, 4), (-1,), (1, 1)])
 def test_layers_that_are_not_there_are_refused(
     layers: tuple[int, ...], teacher: Path, tmp_path: Path

@@ -11,30 +11,62 @@ from semsearch.training.dev import dev_of
 from semsearch.training.examples import Examples
 from semsearch.training.run import train
 from semsearch.training.settings import Settings
-from semsearch.training.teacher import dev_by_teacher, targets_of
+from semsearch.training.teacher import Targets, dev_by_teacher, principal_axes, targets_of
 from tests.training.made import made_examples
 
 
 def test_the_target_is_the_teachers_vector_of_the_sentence(tiny_encoder: Encoder) -> None:
     examples = made_examples("sentences", 5)
     targets = targets_of(examples, tiny_encoder, 32)
-    np.testing.assert_array_equal(targets, tiny_encoder.encode(examples.columns["sentence"]))
+    assert targets.reduction is None
+    np.testing.assert_array_equal(
+        targets.vectors[targets.rows], tiny_encoder.encode(examples.columns["sentence"])
+    )
 
 
 def test_the_target_of_a_pair_is_that_of_the_side_the_teacher_reads(tiny_encoder: Encoder) -> None:
     examples = Examples("pairs", {"anchor": ["my card"], "positive": ["我的卡"]})
     targets = targets_of(examples, tiny_encoder, 32)
-    np.testing.assert_array_equal(targets, tiny_encoder.encode(["my card"]))
+    np.testing.assert_array_equal(targets.vectors, tiny_encoder.encode(["my card"]))
+
+
+def test_a_text_that_comes_often_is_encoded_and_kept_once(tiny_encoder: Encoder) -> None:
+    anchors = ["my card", "the fee", "my card"]
+    examples = Examples("pairs", {"anchor": anchors, "positive": ["我的卡", "费用", "卡"]})
+    targets = targets_of(examples, tiny_encoder, 32)
+    assert targets.vectors.shape == (2, 32) and len(targets) == 3
+    assert targets.rows.tolist() == [0, 1, 0]
 
 
 def test_a_wider_teacher_is_reduced_so_that_cosines_stay(tiny_encoder: Encoder) -> None:
     examples = made_examples("sentences", 200)
-    whole = tiny_encoder.encode(examples.columns["sentence"])
-    reduced = targets_of(examples, tiny_encoder, 16)
-    assert reduced.shape == (200, 16)
+    whole = tiny_encoder.encode(list(dict.fromkeys(examples.columns["sentence"])))
+    targets = targets_of(examples, tiny_encoder, 16)
+    reduced = targets.vectors
+    assert reduced.shape == (len(whole), 16) and len(targets) == 200
     lengths = np.linalg.norm(reduced, axis=1)
     cosines = (reduced @ reduced.T) / np.outer(lengths, lengths)
-    assert np.corrcoef(cosines.ravel(), (whole @ whole.T).ravel())[0, 1] > 0.95
+    assert np.corrcoef(cosines.ravel(), (whole @ whole.T).ravel())[0, 1] > 0.99
+    assert targets.reduction is not None
+    np.testing.assert_allclose(whole @ targets.reduction.T, reduced, atol=1e-6)
+
+
+def test_a_teacher_of_as_many_dimensions_can_be_turned(tiny_encoder: Encoder) -> None:
+    examples = made_examples("sentences", 200)
+    whole = targets_of(examples, tiny_encoder, 32).vectors
+    turned = targets_of(examples, tiny_encoder, 32, reduce=True).vectors
+    np.testing.assert_allclose(turned @ turned.T, whole @ whole.T, atol=1e-4)
+    squares = (turned**2).sum(axis=0)
+    assert (np.diff(squares) <= 1e-4).all(), "the first dimensions are to say most"
+
+
+def test_principal_axes_are_the_right_singular_vectors() -> None:
+    vectors = np.random.default_rng(0).normal(1, 1, size=(50, 8)).astype(np.float32)
+    axes, kept = principal_axes(vectors, 3)
+    _, values, rows = np.linalg.svd(vectors.astype(np.float64), full_matrices=False)
+    np.testing.assert_allclose(np.abs(axes @ rows[:3].T), np.eye(3), atol=1e-5)
+    assert (axes[np.arange(3), np.abs(axes).argmax(axis=1)] > 0).all()
+    assert kept == pytest.approx((values[:3] ** 2).sum() / (values**2).sum())
 
 
 def test_a_narrower_teacher_cannot_teach(tiny_encoder: Encoder) -> None:
@@ -77,6 +109,6 @@ def test_vectors_and_examples_have_to_go_together(tiny_encoder_dir: Path, tmp_pa
     with pytest.raises(DataError, match="10 vectors do not go with 80"):
         train(
             Settings("distil", str(tiny_encoder_dir)), examples, tmp_path / "s",
-            targets=np.zeros((10, 32), np.float32),
+            targets=Targets(np.zeros((10, 32), np.float32), np.arange(10)),
         )  # fmt: skip
     assert len(dev_of(examples)) > 0
