@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _SETTINGS = (
     *("encoder", "teacher", "vocabulary", "dim", "pooling", "max_length", "truncate", "dropout"),
-    *("epochs", "steps", "batch_size", "batch_tokens", "mini_batch", "learning_rate"),
+    *("epochs", "steps", "batch_size", "batch_tokens", "topics", "mini_batch", "learning_rate"),
     *("embedding_rate", "warmup", "precision", "checks", "patience", "seed"),
 )
 _LOSS = ("temperature", "margin", "concatenation", "distance", "similarities", "ranking")
@@ -167,6 +167,12 @@ def _objectives() -> str:
     type=click.IntRange(1),
     help="distil, in place of --batch-size: tokens that one step learns from, padding included, in "
     "single sentences of one length.",
+)
+@click.option(
+    "--topics",
+    type=click.IntRange(2),
+    help="With --batch-tokens: a step has sentences of one of so many topics, which are harder to "
+    "tell apart; some 600 sentences a topic.",
 )
 @click.option(
     "--mini-batch",

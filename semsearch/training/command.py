@@ -69,7 +69,7 @@ def run_command(
         dev, targets = _taught(settings, prepared)
     main_task(settings, examples, targets).check()
     logger.info("%s %s to learn from", f"{len(examples):,}", examples.shape)
-    return train(
+    report = train(
         settings,
         examples,
         out,
@@ -81,6 +81,9 @@ def run_command(
         device=device,
         progress=progress,
     )
+    if targets is not None and targets.kept is not None:
+        targets.kept.remove()
+    return report
 
 
 def _taught(settings: Settings, prepared: Prepared) -> tuple[Dev | None, Targets]:

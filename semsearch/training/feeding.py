@@ -13,6 +13,7 @@ from semsearch.training.batches import group_batches
 from semsearch.training.examples import Examples
 from semsearch.training.length_batches import LengthBatches, token_lengths
 from semsearch.training.tasks import Task
+from semsearch.training.topics import topics_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +67,10 @@ def feed_of(
     if task.batch_tokens is not None:
         data = dataset(task, apart=True)
         lengths = token_lengths(model, data["sentence"][:])
-        batches = LengthBatches(lengths, max(1, task.batch_tokens // devices))
+        topics = None
+        if task.topics is not None and task.targets is not None:
+            topics = topics_of(task.targets.vectors, task.topics)[data["label"][:]]
+        batches = LengthBatches(lengths, max(1, task.batch_tokens // devices), topics)
         return Feed(data, batches, 1, at_once, in_tokens=True)
     size = max(1, (task.batch_size or 1) // devices)
     if task.in_batch:
@@ -79,8 +83,8 @@ def dataset(task: Task, *, apart: bool = False) -> Any:
     """The columns that the loss of an objective takes, in its order.
 
     Args:
-        apart: take both sides of pairs as sentences by themselves, with the target of the pair; a
-            side that says the same as the other is taken once.
+        apart: take both sides of pairs as sentences by themselves, with the target of the pair;
+            an anchor with several positives is taken once.
     """
     from datasets import Dataset
 
@@ -100,11 +104,15 @@ def dataset(task: Task, *, apart: bool = False) -> Any:
 
 
 def _sentences(examples: Examples, numbers: Any) -> dict[str, Any]:
+    """Every positive; and the anchors of those that are another text, each distinct one once."""
     anchors, positives = examples.columns["anchor"], examples.columns["positive"]
-    other = [row for row, text in enumerate(positives) if text != anchors[row]]
+    first: dict[str, int] = {}
+    for row, (anchor, positive) in enumerate(zip(anchors, positives, strict=True)):
+        if anchor != positive:
+            first.setdefault(anchor, row)
     return {
-        "sentence": [*anchors, *(positives[row] for row in other)],
-        "label": np.concatenate([numbers, numbers[other]]),
+        "sentence": [*positives, *first],
+        "label": np.concatenate([numbers, numbers[list(first.values())]]),
     }
 
 

@@ -1,4 +1,4 @@
-"""Batches of sentences of about one length, so many that their tokens fill a budget."""
+"""Batches of sentences of about one length, or one topic, whose tokens fill a budget."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from semsearch.errors import DataError
 from semsearch.types import Ids
 
 _CHUNK = 10_000
+_STEP = 8  # tokens by which sentences of one topic may differ
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,13 +26,17 @@ class LengthBatches:
     many batches of the same shapes: a resumed run counts on the first, and what is compiled for a
     shape on the second.
 
+    With topics, rows are sorted by these first, and by length in steps of 8 tokens.
+
     Attributes:
         lengths: (n,) tokens of the rows of the dataset to come.
         budget: tokens of a batch at most, padding included.
+        topics: (n,) numbers from 0: a batch has rows of one, or of two that follow each other.
     """
 
     lengths: Ids = field(repr=False)
     budget: int
+    topics: Ids | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         longest = int(self.lengths.max(initial=0))
@@ -58,7 +63,14 @@ class LengthBatches:
         if len(dataset) != len(self.lengths):
             raise DataError(f"{len(self.lengths):,} lengths do not go with {len(dataset):,} rows.")
         settings = (batch_size, drop_last, valid_label_columns, generator, seed)
-        return _sampler_class()(dataset, *settings, lengths=self.lengths, budget=self.budget)
+        return _sampler_class()(dataset, *settings, kinds=self._kinds(), plan=self)
+
+    def _kinds(self) -> Ids:
+        """(n,): rows of one kind can stand for each other."""
+        if self.topics is None:
+            return self.lengths
+        steps = -(-self.lengths // _STEP)
+        return self.topics * (int(steps.max(initial=0)) + 1) + steps
 
 
 def token_lengths(model: Any, texts: Sequence[str]) -> Ids:
@@ -75,20 +87,21 @@ def token_lengths(model: Any, texts: Sequence[str]) -> Ids:
 
 
 def cuts(lengths: Ids, budget: int) -> Ids:
-    """Where to cut rows of ascending lengths into batches of at most `budget` padded tokens.
+    """Where to cut rows into batches of at most `budget` padded tokens, as large as that allows.
 
     Args:
-        lengths: (n,) ascending, none above the budget.
+        lengths: (n,) in the order of the rows, none above the budget.
 
     Returns:
         (batches + 1,) int64, from 0 to n.
     """
-    found = [0]
-    while (start := found[-1]) < len(lengths):
-        window = lengths[start : start + budget // max(1, lengths[start])]
-        padded = window * np.arange(1, len(window) + 1)
-        found.append(start + int(np.searchsorted(padded, budget, side="right")))
-    return np.array(found, np.int64)
+    found, longest = [0], 0
+    for place, length in enumerate(lengths.tolist()):
+        longest = max(longest, length)
+        if longest * (place + 1 - found[-1]) > budget:
+            found.append(place)
+            longest = length
+    return np.array([*found, len(lengths)] if len(lengths) else found, np.int64)
 
 
 @cache
@@ -98,15 +111,18 @@ def _sampler_class() -> Any:
     class LengthBatchSampler(DefaultBatchSampler):  # type: ignore[misc]
         """Batches of rows of about one length, other ones in each epoch."""
 
-        def __init__(self, *args: Any, lengths: Ids, budget: int) -> None:
+        def __init__(self, *args: Any, kinds: Ids, plan: LengthBatches) -> None:
             super().__init__(*args)
-            self._lengths = lengths
-            self._cuts = cuts(np.sort(lengths), budget)
+            self._kinds = kinds
+            # Whichever row of its kind comes to a place, it is no longer than this.
+            longest = np.zeros(int(kinds.max(initial=-1)) + 1, np.int64)
+            np.maximum.at(longest, kinds, plan.lengths)
+            self._cuts = cuts(longest[np.sort(kinds)], plan.budget)
 
         def __iter__(self) -> Iterator[list[int]]:
             rng = np.random.default_rng((self.seed or 0, self.epoch))
-            rows = rng.permutation(len(self._lengths))
-            rows = rows[np.argsort(self._lengths[rows], kind="stable")]
+            rows = rng.permutation(len(self._kinds))
+            rows = rows[np.argsort(self._kinds[rows], kind="stable")]
             for batch in rng.permutation(len(self)):
                 yield rows[self._cuts[batch] : self._cuts[batch + 1]].tolist()
 

@@ -12,7 +12,7 @@ from semsearch.types import Pooling
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 _POSITIVE = (
-    *("epochs", "steps", "batch_size", "batch_tokens", "mini_batch"),
+    *("epochs", "steps", "batch_size", "batch_tokens", "topics", "mini_batch"),
     *("learning_rate", "embedding_rate", "patience", "dim"),
 )
 
@@ -28,6 +28,8 @@ class Settings:
         batch_size: examples of one update, over all devices and accumulated parts.
         batch_tokens: of distil, in place of batch_size: tokens of one update, padding included;
             a batch has single sentences of about one length, see `length_batches`.
+        topics: with batch_tokens: sentences are sorted into so many topics by what their teacher
+            says, and a batch has those of one: its sentences are hard to tell apart.
         mini_batch: examples on one device at a time, or tokens where there is batch_tokens; None
             for all. Objectives with in-batch negatives still see the whole batch (see
             `LossOptions.mini_batch`), the others accumulate gradients.
@@ -55,6 +57,7 @@ class Settings:
     steps: int | None = None
     batch_size: int | None = None
     batch_tokens: int | None = None
+    topics: int | None = None
     mini_batch: int | None = None
     learning_rate: float | None = None
     embedding_rate: float | None = None
@@ -85,6 +88,8 @@ class Settings:
             raise DataError(f"dropout is a share, 0 to below 1, not {self.dropout}.")
         if self.batch_tokens is not None and self.batch_size is not None:
             raise DataError("--batch-tokens stands in place of --batch-size: give one of them.")
+        if self.topics is not None and self.batch_tokens is None:
+            raise DataError("--topics goes with --batch-tokens.")
         if self.objective == "classification" and self.loss.dims:
             raise DataError("--dims does not go with classification, which sees whole vectors.")
         for name, given in self._of_distil().items():

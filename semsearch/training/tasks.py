@@ -22,6 +22,7 @@ class Task:
     Attributes:
         batch_size: examples of a step, over all devices; None where batch_tokens says it.
         batch_tokens: tokens of a step, padding included.
+        topics: that sentences are sorted into, so that those of a step are alike.
         targets: the teacher's vectors, of distil.
     """
 
@@ -30,6 +31,7 @@ class Task:
     batch_size: int | None = None
     batch_tokens: int | None = None
     targets: Targets | None = None
+    topics: int | None = None
 
     @property
     def in_batch(self) -> bool:
@@ -65,7 +67,8 @@ class Task:
 def main_task(settings: Settings, examples: Examples, targets: Targets | None = None) -> Task:
     """What settings are of."""
     size = settings.filled(largest_batch(settings.objective, examples)).batch_size
-    return Task(settings.objective, examples, size, settings.batch_tokens, targets)
+    tokens, topics = settings.batch_tokens, settings.topics
+    return Task(settings.objective, examples, size, tokens, targets, topics)
 
 
 def other_task(objective: ObjectiveName, examples: Examples) -> Task:

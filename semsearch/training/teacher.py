@@ -12,6 +12,7 @@ from semsearch.encoder import Encoder
 from semsearch.errors import DataError
 from semsearch.training.dev import ScoredPairs
 from semsearch.training.examples import Examples
+from semsearch.training.kept import KeptVectors
 from semsearch.types import Embeddings, Ids
 
 logger = logging.getLogger(__name__)
@@ -28,11 +29,13 @@ class Targets:
         rows: (n,) int64: which of them each example has.
         reduction: (dim, d) float32, the map that took the teacher's d dimensions to dim; None
             where they are as the teacher gave them.
+        kept: the teacher's vectors in the user's cache, which a resumed run finds there.
     """
 
     vectors: Embeddings
     rows: Ids
     reduction: Embeddings | None = None
+    kept: KeptVectors | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -73,13 +76,14 @@ def targets_of(
     if reduce and len(numbers) <= dim:
         raise DataError(f"{len(numbers):,} examples are too few to reduce the teacher to {dim}.")
     logger.info("the teacher reads %s sentences", f"{len(numbers):,}")
-    vectors = teacher.encode(list(numbers), progress=progress)
+    kept = KeptVectors.of(list(numbers), teacher)
+    vectors = kept.encode(list(numbers), teacher, progress)
     if not reduce:
-        return Targets(vectors, rows)
-    axes, kept = principal_axes(vectors, dim)
+        return Targets(vectors, rows, kept=kept)
+    axes, share = principal_axes(vectors, dim)
     logger.info("the teacher's %d dimensions reduced to %d: %.1f%% of their squared length",
-                teacher.dim, dim, 100 * kept)  # fmt: skip
-    return Targets(np.asarray(vectors @ axes.T, np.float32), rows, axes)
+                teacher.dim, dim, 100 * share)  # fmt: skip
+    return Targets(np.asarray(vectors @ axes.T, np.float32), rows, axes, kept)
 
 
 def principal_axes(vectors: Embeddings, dim: int) -> tuple[Embeddings, float]:

@@ -130,8 +130,8 @@ def test_a_student_learns_by_everything_at_once(
     result = train(
         "en-zh.csv", "small", "--objective", "distil", "--shape", "pairs", "--layers", "1",
         "--vocab", "vocab.txt", "--dim", "16", "--dims", "8", "--batch-tokens", "256",
-        "--distance", "cosine", "--similarities", "2", "--ranking", "0.1", "--learning-rate",
-        "1e-3", "--embedding-rate", "3e-3", "--epochs", "4", "--dev-share", "0",
+        "--topics", "3", "--distance", "cosine", "--similarities", "2", "--ranking", "0.1",
+        "--learning-rate", "1e-3", "--embedding-rate", "3e-3", "--epochs", "7", "--dev-share", "0",
         "--also", "regression=overlap.csv", "--also", "supervised-simcse=nli.csv",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
@@ -238,6 +238,7 @@ def test_a_worse_result_is_warned_of(train: Train, tmp_path: Path) -> None:
         (scored(20), "cosent --distance cosine", "--distance goes with the objective distil"),
         (scored(20), "cosent --similarities 2", "--similarities goes with the objective distil"),
         (scored(20), "cosent --ranking 0.1", "--ranking goes with the objective distil"),
+        (scored(20), "distil --topics 4", "--topics goes with --batch-tokens"),
         (scored(20), "distil --batch-tokens 64 --batch-size 8", "in place of --batch-size"),
         (scored(40), "distil --dim 33 --batch-tokens 64", "32 dimensions, the student 33"),
         (scored(9), "distil --dim 30 --batch-tokens 64", "too few to reduce"),

@@ -63,8 +63,8 @@ def test_targets_are_named_by_their_number() -> None:
 
 def test_sides_taken_apart_have_the_target_of_their_pair() -> None:
     rows = dataset(Task("distil", PAIRS, batch_tokens=9, targets=TARGETS), apart=True)
-    assert rows["sentence"][:] == ["card", "fee", "card", "卡", "银行卡"], "fee is there once"
-    assert rows["label"][:] == [0, 1, 0, 0, 0]
+    assert rows["sentence"][:] == ["卡", "fee", "银行卡", "card"], "card and fee are there once"
+    assert rows["label"][:] == [0, 1, 0, 0]
 
 
 def test_a_budget_is_shared_by_the_devices(tiny_encoder_dir: Path) -> None:
@@ -74,7 +74,18 @@ def test_a_budget_is_shared_by_the_devices(tiny_encoder_dir: Path) -> None:
     task = Task("distil", PAIRS, batch_tokens=24, targets=TARGETS)
     feed = feed_of(task, model, lambda *_: None, devices=2, at_once=None)
     assert feed.in_tokens and feed.batches.budget == 12  # type: ignore[attr-defined]
-    assert feed.batches.lengths.tolist() == [3, 3, 3, 3, 5]  # type: ignore[attr-defined]
+    assert feed.batches.lengths.tolist() == [3, 3, 5, 3]  # type: ignore[attr-defined]
+
+
+def test_sentences_of_a_topic_come_together(tiny_encoder_dir: Path) -> None:
+    from semsearch.encoder.torch import trainable_model
+
+    model = trainable_model(tiny_encoder_dir)
+    task = Task("distil", PAIRS, batch_tokens=24, targets=TARGETS, topics=2)
+    feed = feed_of(task, model, lambda *_: None, devices=1, at_once=None)
+    one, other = feed.batches.topics[[0, 1]].tolist()  # type: ignore[attr-defined]
+    assert {one, other} == {0, 1}
+    assert feed.batches.topics.tolist() == [one, other, one, one]  # type: ignore[attr-defined]
 
 
 def test_a_score_a_label_and_a_second_view_go_with_their_sentences() -> None:

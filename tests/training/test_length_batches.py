@@ -34,14 +34,14 @@ def random_lengths(n: int = 500) -> Ids:
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=60), st.integers(20, 90))
 def test_a_batch_is_as_large_as_its_padded_tokens_allow(lengths: list[int], budget: int) -> None:
-    ordered = np.sort(lengths)
-    bounds = cuts(ordered, budget)
-    assert bounds[0] == 0 and bounds[-1] == len(ordered)
+    rows = np.array(lengths)
+    bounds = cuts(rows, budget)
+    assert bounds[0] == 0 and bounds[-1] == len(rows)
     for start, end in pairwise(bounds):
         assert end > start
-        assert (end - start) * ordered[end - 1] <= budget
-        if end < len(ordered):
-            assert (end - start + 1) * ordered[end] > budget
+        assert (end - start) * rows[start:end].max() <= budget
+        if end < len(rows):
+            assert (end - start + 1) * rows[start : end + 1].max() > budget
 
 
 def test_every_row_is_in_an_epoch_once() -> None:
@@ -74,6 +74,28 @@ def test_all_epochs_have_as_many_batches_of_the_same_shapes() -> None:
     assert len(sampler_of(lengths, 120)) == len(shapes[0])
     assert all(shape == shapes[0] for shape in shapes)
     assert len(set(shapes[0])) <= len(np.unique(lengths)) + 1
+
+
+def test_batches_of_topics() -> None:
+    lengths = random_lengths(2_000)
+    topics = np.random.default_rng(1).integers(0, 10, 2_000)
+    dataset = datasets.Dataset.from_dict({"sentence": [""] * 2_000})
+    epochs = []
+    for epoch in range(3):
+        sampler = LengthBatches(lengths, 240, topics)(dataset, 1, False, seed=0)
+        sampler.set_epoch(epoch)
+        epochs.append(list(sampler))
+        assert len(sampler) == len(epochs[-1])
+        assert sorted(row for batch in epochs[-1] for row in batch) == list(range(2_000))
+        for batch in epochs[-1]:
+            assert len(batch) * lengths[batch].max() <= 240
+            assert np.ptp(topics[batch]) <= 1
+    alone = np.mean([np.ptp(topics[batch]) == 0 for batch in epochs[0]])
+    assert alone > 0.9, "batches have one topic"
+    met = set(map(frozenset, epochs[0])) & set(map(frozenset, epochs[1]))
+    assert len(met) < len(epochs[0]) / 4
+    padded = sum(len(batch) * lengths[batch].max() for batch in epochs[0])
+    assert padded < 1.25 * lengths.sum()
 
 
 def test_a_sentence_over_the_budget_is_refused() -> None:
