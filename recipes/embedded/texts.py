@@ -31,7 +31,7 @@ class Texts:
 
     Attributes:
         english: sentences of Wikipedia and of captions.
-        questions: what people ask, in English.
+        questions: what people ask, in English, but nothing that a test asks.
         tatoeba, captions, manuals: (English, Chinese).
         chinese: sentences of Wikipedia.
         triplets: (premise, what it entails, what contradicts it), in Chinese.
@@ -75,10 +75,16 @@ def read(data: Path, *, seed: int = 0, share: float = 1.0) -> Texts:
     ]  # fmt: skip
     chinese = list(dict.fromkeys(chinese))
     rng.shuffle(chinese)
+    asked = {
+        text.casefold()
+        for name in (*(f"{bank}/test" for bank in QUESTIONS), "clinc150/oos_test", "clinc150/dev")
+        for text in _column(data, f"faq/{name}", "text")
+    }
     questions = [
         text
         for name in (*(f"{bank}/train" for bank in QUESTIONS), "clinc150/oos_train")
         for text in _column(data, f"faq/{name}", "text")
+        if text.casefold() not in asked
     ]
     return Texts(
         english=_part(english, share),
