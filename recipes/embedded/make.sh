@@ -22,7 +22,7 @@ done
 [ -d "$work/float" ] || semsearch train "$work/tables/pairs.parquet" "$work/float" \
   --objective distil --shape pairs --encoder "$work/read" --teacher minilm --max-length 128 \
   --dim 256 --dims 128,64 --distance cosine --similarities 2 --ranking 0.1 \
-  --batch-tokens 4096 --topics 400 --learning-rate 3e-4 --embedding-rate 1e-3 --steps 8000 \
+  --batch-tokens 4096 --topics 400 --dropout 0 --learning-rate 3e-4 --embedding-rate 1e-3 --steps 8000 \
   --also cosent="$work/tables/overlap.parquet" \
   --also supervised-simcse="$work/tables/triplets.parquet" \
   --dev "$work/tables/dev.parquet" --checks 8 --seed 0 \

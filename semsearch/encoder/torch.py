@@ -22,6 +22,9 @@ from semsearch.encoder.truncation import averaged
 from semsearch.errors import EncoderError, MissingExtraError
 from semsearch.types import Embeddings, Ids
 
+_SHORT = 256
+"""Tokens up to which plain attention trains on a CPU; its memory grows with their square."""
+
 
 def is_installed() -> bool:
     """Whether torch and sentence-transformers are there; neither is imported."""
@@ -231,7 +234,12 @@ def trainable_model(
         raise EncoderError(
             f"{layout.path}: an ONNX body cannot be trained. Add the safetensors of the model."
         )
-    model = _with_choices(load_model(layout, device, trust_remote_code), layout, normalized=True)
+    # On a CPU torch's fused kernel trains slower: 3 layers of MiniLM in bf16 without dropout, texts
+    # of 32 tokens: 5,642 tokens/s, where plain attention takes 8,263.
+    plain = device == "cpu" and layout.max_length <= _SHORT
+    kernel = {"attn_implementation": "eager"} if plain else {}
+    loaded = load_model(layout, device, trust_remote_code, **kernel)
+    model = _with_choices(loaded, layout, normalized=True)
     for module in model:
         fixed = type(module).__name__ == "WeightedLayerPooling" and not layout.pooling.learnt
         module.requires_grad_(not fixed)

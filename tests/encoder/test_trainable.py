@@ -292,3 +292,10 @@ def test_losses_that_merge_columns_or_split_batches_see_the_same(deep_dir, name)
         gradients.append(model[0].auto_model.embeddings.word_embeddings.weight.grad.clone())
     assert gradients[0].abs().max() > 1e-5
     torch.testing.assert_close(gradients[1], gradients[0], atol=1e-5, rtol=1e-3)
+
+
+def test_short_texts_are_trained_with_plain_attention(tiny_encoder_dir, tmp_path):
+    model = trainable_model(tiny_encoder_dir)
+    assert model[0].auto_model.config._attn_implementation == "eager"
+    save_trained(model, tmp_path / "saved")
+    assert "eager" not in (tmp_path / "saved" / "config.json").read_text(encoding="utf-8")
