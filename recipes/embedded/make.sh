@@ -11,7 +11,7 @@ mkdir -p "$work"
 
 # Read both languages, so that characters that no translation has mean something.
 [ -d "$work/read" ] || semsearch pretrain "$work/tables/reading.txt" "$work/read" \
-  --encoder "$work/start" --steps 2500 --learning-rate 3e-4 --seed 0 \
+  --encoder "$work/start" --steps 1200 --learning-rate 3e-4 --seed 0 \
   $([ -d "$work/read.training" ] && echo --resume)
 
 # Match the teacher, in both languages. No sentence of a test set is learnt from.
