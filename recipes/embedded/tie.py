@@ -12,8 +12,8 @@ import json
 from pathlib import Path
 
 import texts
-from safetensors import safe_open
-from safetensors.numpy import save_file
+
+from semsearch.encoder import safetensors
 
 TABLE = "embeddings.word_embeddings.weight"
 
@@ -29,10 +29,8 @@ def tie(encoder: Path) -> int:
     tokenizer = json.loads((encoder / "tokenizer.json").read_text(encoding="utf-8"))
     numbers = tokenizer["model"]["vocab"]
     path = encoder / "model.safetensors"
-    with safe_open(path, "numpy") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        metadata = file.metadata()
-    table = tensors[TABLE].copy()
+    tensors = safetensors.read(path)
+    table = tensors[TABLE]
     tied = [
         (numbers[traditional], numbers[simple])
         for traditional, simple in texts.variants().items()
@@ -40,7 +38,7 @@ def tie(encoder: Path) -> int:
     ]
     for traditional, simple in tied:
         table[traditional] = table[simple]
-    save_file({**tensors, TABLE: table}, path, metadata)
+    safetensors.write(path, tensors)
     return len(tied)
 
 

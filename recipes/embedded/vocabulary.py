@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from semsearch.training.student import is_special
+
 LEAST_ENGLISH = 3
 LEAST_CHINESE = 10
 
@@ -34,7 +36,7 @@ def pieces(
     kept = [
         piece
         for piece, _ in sorted(known.items(), key=lambda item: item[1])
-        if not _is_special(piece)
+        if not is_special(piece)
         and not any(map(is_chinese, piece))
         and (counts[piece] >= LEAST_ENGLISH or len(piece.removeprefix("##")) == 1)
     ]
@@ -57,7 +59,3 @@ def is_chinese(character: str) -> bool:
         low <= character <= high
         for low, high in (("\u3400", "\u9fff"), ("\u3000", "\u30ff"), ("\uff00", "\uffef"))
     )
-
-
-def _is_special(piece: str) -> bool:
-    return len(piece) > 2 and piece[0] == "[" and piece[-1] == "]"

@@ -81,6 +81,19 @@ wait_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+run_options = _all(
+    click.option("--seed", type=int, default=0, show_default=True, help="Of everything random."),
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="Where it is trained.",
+    ),
+    click.option("--resume", is_flag=True, help="Go on with a run that was stopped."),
+)
+
+
 def table_arguments(values: dict[str, Any]) -> dict[str, Any]:
     """Take the values of `table_options` out of a command's arguments."""
     names = ("question", "answer", "key", "phrasing", "phrasings", "encoding", "skip_bad")

@@ -97,15 +97,7 @@ from semsearch.training.masking import MASKINGS
     show_default=True,
     help="What products are computed in.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where it is trained.",
-)
-@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@options.run_options
 @options.json_option
 def pretrain(
     files: tuple[str, ...],

@@ -247,15 +247,7 @@ def _objectives() -> str:
 @click.option(
     "--dims", type=_Numbers(), metavar="128,64", help="Matryoshka: dimensions that are to work too."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="Where it is trained.",
-)
-@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@options.run_options
 @options.json_option
 def train(
     files: tuple[str, ...],

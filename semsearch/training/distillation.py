@@ -53,6 +53,8 @@ class DistillationLoss(EmbedDistillLoss):  # type: ignore[misc]
             students = [part.float() for part in embeddings]
             teachers = [part.float().to(students[0].device) for part in teacher_embeddings]
             loss: torch.Tensor = super().compute_loss_from_embeddings(students, teachers)
+            if not self._similarities and not self._ranking:
+                return loss
             student = normalize(torch.cat(students), dim=1)
             teacher = normalize(torch.cat(teachers), dim=1)
             wanted = teacher @ teacher.T

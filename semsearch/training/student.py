@@ -98,13 +98,14 @@ def read_vocabulary(file: str | Path) -> list[str]:
     Raises:
         DataError: the file holds none.
     """
-    pieces = [piece for piece in dict.fromkeys(read_texts(file)) if not _is_special(piece)]
+    pieces = [piece for piece in dict.fromkeys(read_texts(file)) if not is_special(piece)]
     if not pieces:
         raise DataError(f"{file}: no word pieces but special ones.")
     return pieces
 
 
-def _is_special(piece: str) -> bool:
+def is_special(piece: str) -> bool:
+    """Whether a piece stands for no text, such as [CLS]."""
     return len(piece) > 2 and piece[0] == "[" and piece[-1] == "]"
 
 
@@ -157,7 +158,7 @@ def _replace_vocabulary(
 
     tokenizer = model.tokenizer
     old = dict(tokenizer.get_vocab())
-    special = [token for token, _ in sorted(old.items(), key=lambda i: i[1]) if _is_special(token)]
+    special = [token for token, _ in sorted(old.items(), key=lambda i: i[1]) if is_special(token)]
     special = [token for token in special if not token.startswith("[unused")]
     vocabulary = list(dict.fromkeys([*special, *pieces]))
     changed = with_vocabulary(json.loads(tokenizer.backend_tokenizer.to_str()), vocabulary, teacher)
@@ -272,7 +273,7 @@ def _associations(tokenizer: Any, parallel: Examples, known: NDArray[np.bool_]) 
     together = (two.T @ one).tocsr()
     together.data[together.data < 2] = 0
     pieces = [tokenizer.id_to_token(number) or "" for number in range(len(known))]
-    words = [any(map(str.isalpha, piece)) and not _is_special(piece) for piece in pieces]
+    words = [any(map(str.isalpha, piece)) and not is_special(piece) for piece in pieces]
     together = together @ sparse.diags((known & words).astype(np.float32))
     together.eliminate_zeros()
     n_one = np.maximum(np.asarray(one.sum(axis=0)).ravel(), 1)

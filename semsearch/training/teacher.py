@@ -70,14 +70,15 @@ def targets_of(
             f"the teacher {teacher.source} has {teacher.dim} dimensions, the student {dim}: it "
             "cannot teach so many."
         )
-    numbers = {text: number for number, text in enumerate(dict.fromkeys(texts))}
+    sentences = list(dict.fromkeys(texts))
+    numbers = {text: number for number, text in enumerate(sentences)}
     rows = np.array([numbers[text] for text in texts], np.int64)
     reduce = reduce or teacher.dim > dim
     if reduce and len(numbers) <= dim:
         raise DataError(f"{len(numbers):,} examples are too few to reduce the teacher to {dim}.")
     logger.info("the teacher reads %s sentences", f"{len(numbers):,}")
-    kept = KeptVectors.of(list(numbers), teacher)
-    vectors = kept.encode(list(numbers), teacher, progress)
+    kept = KeptVectors.of(sentences, teacher)
+    vectors = kept.encode(sentences, teacher, progress)
     if not reduce:
         return Targets(vectors, rows, kept=kept)
     axes, share = principal_axes(vectors, dim)
