@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from semsearch.training.report import Report
 
 _SETTINGS = (
-    *("encoder", "teacher", "vocabulary", "dim", "pooling", "max_length", "truncate", "dropout"),
+    *("encoder", "teacher", "vocabulary", "dim", "literal", "pooling", "max_length", "truncate"),
     *("epochs", "steps", "batch_size", "batch_tokens", "topics", "mini_batch", "learning_rate"),
-    *("embedding_rate", "warmup", "precision", "checks", "patience", "seed"),
+    *("embedding_rate", "warmup", "dropout", "precision", "checks", "patience", "seed"),
 )
 _LOSS = ("temperature", "margin", "concatenation", "distance", "similarities", "ranking")
 _BESIDE = tuple(name for name in OBJECTIVES if name != "distil")
@@ -157,6 +157,13 @@ def _objectives() -> str:
     "--dim",
     type=click.IntRange(1),
     help="distil: dimensions of the student, a map behind its pooling, at first the teacher's PCA.",
+)
+@click.option(
+    "--literal",
+    type=click.FloatRange(0),
+    help="distil, of pairs, with --batch-tokens: weight of a translation's own words in its "
+    "target, times the share of them that stand side by side in hardly any other: names and "
+    "jargon are then compared as they are spelt.",
 )
 @options.reading_options
 @click.option("--epochs", type=click.FloatRange(0, min_open=True), help="Passes over the examples.")

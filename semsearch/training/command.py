@@ -12,6 +12,7 @@ from semsearch.errors import DataError
 from semsearch.training import processes
 from semsearch.training.dev import Dev
 from semsearch.training.installed import require_installed
+from semsearch.training.literal import with_literal
 from semsearch.training.preparing import Prepared, Sources, prepare, with_hard_negatives
 from semsearch.training.report import Report
 from semsearch.training.run import train
@@ -97,6 +98,8 @@ def _taught(settings: Settings, prepared: Prepared) -> tuple[Dev | None, Targets
         )
     dim = settings.dim or student.dim
     targets = targets_of(prepared.examples, teacher, dim, reduce=settings.dim is not None)
+    if settings.literal:
+        targets = with_literal(targets, prepared.examples, settings.literal)
     dev = prepared.dev
     if prepared.held_out is not None and prepared.held_out.shape == "sentences":
         dev = dev_by_teacher(list(prepared.held_out.columns["sentence"]), teacher)

@@ -13,6 +13,7 @@ from semsearch.training.batches import group_batches
 from semsearch.training.examples import Examples
 from semsearch.training.length_batches import LengthBatches, token_lengths
 from semsearch.training.tasks import Task
+from semsearch.training.teacher import Targets
 from semsearch.training.topics import topics_of
 
 
@@ -99,20 +100,21 @@ def dataset(task: Task, *, apart: bool = False) -> Any:
     elif targets is not None:
         columns["label"] = targets.rows
         if apart and examples.shape == "pairs":
-            columns = _sentences(examples, targets.rows)
+            columns = _sentences(examples, targets)
     return Dataset.from_dict(columns)
 
 
-def _sentences(examples: Examples, numbers: Any) -> dict[str, Any]:
+def _sentences(examples: Examples, targets: Targets) -> dict[str, Any]:
     """Every positive; and the anchors of those that are another text, each distinct one once."""
     anchors, positives = examples.columns["anchor"], examples.columns["positive"]
+    of_positives = targets.rows if targets.positives is None else targets.positives
     first: dict[str, int] = {}
     for row, (anchor, positive) in enumerate(zip(anchors, positives, strict=True)):
         if anchor != positive:
             first.setdefault(anchor, row)
     return {
         "sentence": [*positives, *first],
-        "label": np.concatenate([numbers, numbers[list(first.values())]]),
+        "label": np.concatenate([of_positives, targets.rows[list(first.values())]]),
     }
 
 

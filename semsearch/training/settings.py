@@ -46,6 +46,8 @@ class Settings:
             layers are taken from it.
         dim: of distil: a linear map to so many dimensions comes behind the pooling, and starts as
             the one that reduces the teacher's vectors best; None adds none.
+        literal: of distil with batch_tokens: weight of a translation's own spelling in its
+            target, see `literal`; None or 0 leaves it out.
     """
 
     objective: ObjectiveName
@@ -71,6 +73,7 @@ class Settings:
     vocabulary: str | None = None
     teacher: str | None = None
     dim: int | None = None
+    literal: float | None = None
     seed: int = 0
     loss: LossOptions = field(default_factory=LossOptions)
     trust_remote_code: bool = False
@@ -90,6 +93,8 @@ class Settings:
             raise DataError("--batch-tokens stands in place of --batch-size: give one of them.")
         if self.topics is not None and self.batch_tokens is None:
             raise DataError("--topics goes with --batch-tokens.")
+        if self.literal and self.batch_tokens is None:
+            raise DataError("--literal goes with --batch-tokens.")
         if self.objective == "classification" and self.loss.dims:
             raise DataError("--dims does not go with classification, which sees whole vectors.")
         for name, given in self._of_distil().items():

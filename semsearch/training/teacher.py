@@ -27,6 +27,8 @@ class Targets:
     Attributes:
         vectors: (m, dim) float32.
         rows: (n,) int64: which of them each example has.
+        positives: (n,) int64: which of them the positive of each pair has, where that is another
+            than its anchor has; see `literal`.
         reduction: (dim, d) float32, the map that took the teacher's d dimensions to dim; None
             where they are as the teacher gave them.
         kept: the teacher's vectors in the user's cache, which a resumed run finds there.
@@ -36,6 +38,7 @@ class Targets:
     rows: Ids
     reduction: Embeddings | None = None
     kept: KeptVectors | None = None
+    positives: Ids | None = None
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -132,7 +132,8 @@ def test_a_student_learns_by_everything_at_once(
         "--vocab", "vocab.txt", "--dim", "16", "--dims", "8", "--batch-tokens", "256",
         "--topics", "3", "--distance", "cosine", "--similarities", "2", "--ranking", "0.1",
         "--learning-rate", "1e-3", "--embedding-rate", "3e-3", "--epochs", "7", "--dev-share", "0",
-        "--also", "regression=overlap.csv", "--also", "supervised-simcse=nli.csv",
+        "--literal", "0.2", "--also", "regression=overlap.csv",
+        "--also", "supervised-simcse=nli.csv",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
     report = json.loads((tmp_path / "small" / "training.json").read_text())
@@ -239,6 +240,8 @@ def test_a_worse_result_is_warned_of(train: Train, tmp_path: Path) -> None:
         (scored(20), "cosent --similarities 2", "--similarities goes with the objective distil"),
         (scored(20), "cosent --ranking 0.1", "--ranking goes with the objective distil"),
         (scored(20), "distil --topics 4", "--topics goes with --batch-tokens"),
+        (scored(20), "distil --literal 1", "--literal goes with --batch-tokens"),
+        (scored(40), "distil --literal 1 --batch-tokens 64", "--literal goes with pairs"),
         (scored(20), "distil --batch-tokens 64 --batch-size 8", "in place of --batch-size"),
         (scored(40), "distil --dim 33 --batch-tokens 64", "32 dimensions, the student 33"),
         (scored(9), "distil --dim 30 --batch-tokens 64", "too few to reduce"),
