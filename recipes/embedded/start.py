@@ -25,10 +25,14 @@ def main() -> None:
     parser.add_argument("tables", type=Path)
     parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    tables: Path = arguments.tables
+    make(arguments.tables, arguments.out)
+
+
+def make(tables: Path, out: Path) -> None:
+    """Write the start as a new directory."""
     make_student(
         resolve(TEACHER),
-        arguments.out,
+        out,
         layers=LAYERS,
         vocabulary=read_vocabulary(tables / "vocab.txt"),
         parallel=read_examples([str(tables / "parallel.parquet")], "pairs"),

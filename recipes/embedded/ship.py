@@ -1,0 +1,55 @@
+"""Put an encoder that make.sh made into the package, with its model card and checksums.
+
+    python recipes/embedded/ship.py ENCODER
+
+The card is `card.md`; the checksums are in the format of `sha256sum --check`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PACKAGE = HERE.parents[1] / "semsearch" / "embedded"
+SUMS = "SHA256SUMS"
+LARGEST = 20 << 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("encoder", type=Path)
+    size = ship(parser.parse_args().encoder, PACKAGE)
+    print(f"{PACKAGE}: {size / (1 << 20):.2f} MiB")
+
+
+def ship(encoder: Path, package: Path) -> int:
+    """Copy it, and return the size of all files in bytes.
+
+    Raises:
+        ValueError: it is too large.
+    """
+    shutil.rmtree(package, ignore_errors=True)
+    shutil.copytree(encoder, package)
+    shutil.copyfile(HERE / "card.md", package / "README.md")
+    tokenizer = package / "tokenizer.json"
+    content = json.loads(tokenizer.read_text(encoding="utf-8"))
+    compact = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    tokenizer.write_text(compact + "\n", encoding="utf-8")
+    files = sorted(path for path in package.rglob("*") if path.is_file())
+    lines = [
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(package).as_posix()}\n"
+        for path in files
+    ]
+    (package / SUMS).write_text("".join(lines), encoding="utf-8")
+    size = sum(path.stat().st_size for path in [*files, package / SUMS])
+    if size > LARGEST:
+        raise ValueError(f"{size:,} bytes are more than {LARGEST:,}.")
+    return size
+
+
+if __name__ == "__main__":
+    main()
