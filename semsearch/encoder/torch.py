@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 
 from semsearch.encoder.config import CONFIG, read_layout
 from semsearch.encoder.cutting import cut_in_training
+from semsearch.encoder.dequantize import write_with_floats
 from semsearch.encoder.fingerprint import weight_files
 from semsearch.encoder.layout import Kind, Layout
 from semsearch.encoder.pooling import Pooling
@@ -213,6 +215,8 @@ def trainable_model(
     Normalize is there where the directory has one. Layer weights are trained where they are
     learnt ones ("weighted-last-4"), and stay as they are where the pooling is a fixed average.
 
+    An encoder that `quantize` made gets float weights again.
+
     Args:
         source: a directory or any other name of an encoder, or a layout that was read.
         pooling: one of `types.POOLINGS` in place of the encoder's own.
@@ -231,9 +235,12 @@ def trainable_model(
         source = read_layout(path, trust_remote_code=trust_remote_code)
     layout = source.choosing(pooling=pooling, max_length=max_length, truncate=truncate)
     if weight_files(layout)[0].suffix == ".onnx":
-        raise EncoderError(
-            f"{layout.path}: an ONNX body cannot be trained. Add the safetensors of the model."
-        )
+        with tempfile.TemporaryDirectory(prefix="semsearch-") as folder:
+            write_float_weights(source, Path(folder) / "encoder")
+            layout = read_layout(Path(folder) / "encoder").choosing(
+                pooling=pooling, max_length=max_length, truncate=truncate
+            )
+            return trainable_model(layout, device=device)
     # On a CPU torch's fused kernel trains slower: 3 layers of MiniLM in bf16 without dropout, texts
     # of 32 tokens: 5,642 tokens/s, where plain attention takes 8,263.
     plain = device == "cpu" and layout.max_length <= _SHORT
@@ -247,6 +254,30 @@ def trainable_model(
         cut_in_training(model, _tokenizer(model, layout))
     model.semsearch_truncation = layout.truncation.name
     return model.train()
+
+
+def write_float_weights(layout: Layout, path: Path) -> None:
+    """Write an encoder that has int8 weights only as a new directory with float ones.
+
+    Raises:
+        EncoderError: its ONNX body is not one that `quantize` wrote.
+        MissingExtraError: what reads ONNX files is not installed.
+    """
+    import torch
+
+    with quiet():
+        from transformers import AutoConfig, AutoModel
+
+        try:
+            config = AutoConfig.from_pretrained(layout.body, local_files_only=True)
+            with torch.device("meta"):  # shapes without memory
+                model = AutoModel.from_config(config)
+        except Exception as error:
+            raise EncoderError(
+                f"{layout.path}: transformers cannot make it: {_first_line(error)}"
+            ) from error
+    shapes = {name: tuple(value.shape) for name, value in model.named_parameters()}
+    write_with_floats(layout, path, shapes)
 
 
 def save_trained(model: Any, path: Path) -> None:

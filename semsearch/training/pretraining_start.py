@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +14,10 @@ from transformers import AutoTokenizer, set_seed
 
 from semsearch.encoder.body import longest_input
 from semsearch.encoder.config import read_layout
+from semsearch.encoder.fingerprint import weight_files
 from semsearch.encoder.quiet import quiet
 from semsearch.encoder.source import resolve
+from semsearch.encoder.torch import write_float_weights
 from semsearch.errors import EncoderError
 from semsearch.training.dropout import set_dropout
 from semsearch.training.mlm import load_masked_lm, new_masked_lm, replace_vocabulary
@@ -71,6 +76,12 @@ def _body(name: str, max_length: int) -> Path:
     longest = longest_input(layout.model_config)
     if max_length > longest:
         raise EncoderError(f"{name}: reads {longest} tokens at most, not {max_length}.")
+    if weight_files(layout)[0].suffix == ".onnx":
+        folder = Path(tempfile.mkdtemp(prefix="semsearch-"))
+        # It is read whenever the model is made, which is until the run ends.
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        write_float_weights(layout, folder / "encoder")
+        return read_layout(folder / "encoder").body
     return layout.body
 
 
