@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from semsearch.encoder.modules import Dense
 from semsearch.encoder.pooling import MODES, Pooling
 
 
@@ -53,3 +54,13 @@ def test_a_prompt_is_left_out_of_the_mean_when_the_encoder_says_so():
     pooled = Pooling(("mean",), include_prompt=False)(states, mask, prompt_length=1)
     np.testing.assert_allclose(pooled[0], states[0, 1:].mean(axis=0), rtol=1e-5)
     assert mask.sum() == 18  # the caller's mask is as it was
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 3), (1, 384, 256), (33, 384, 257), (70, 9000, 40)])
+def test_a_dense_is_one_product_in_pieces(shape):
+    n, d, dim = shape
+    random = np.random.default_rng(0)
+    x, weight = (random.normal(size=s).astype(np.float32) for s in ((n, d), (dim, d)))
+    made = Dense(weight)(x)
+    assert made.shape == (n, dim) and made.dtype == np.float32
+    np.testing.assert_allclose(made, x @ weight.T, rtol=1e-4, atol=1e-3)
