@@ -73,6 +73,12 @@ def _mismatch(
     directory: Path, kept: EncoderRecord, source: str, given: Fingerprint, why: str
 ) -> EncoderMismatchError:
     built_with = Fingerprint.from_dict(kept.fingerprint)
+    if source == kept.name:  # as after an update of the package that it came with
+        return EncoderMismatchError(
+            f"{directory} was built with another {source} ({built_with.digest[:8]}) than this "
+            f"one ({given.digest[:8]}): {why}. Encode the bank again: semsearch build TABLE "
+            f"{directory} --encoder {source} --rebuild"
+        )
     return EncoderMismatchError(
         f"{directory} was built with encoder {kept.name} ({built_with.digest[:8]}), not with "
         f"{source} ({given.digest[:8]}): {why}. Open it with {kept.name}, or encode the "
