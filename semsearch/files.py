@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -58,6 +60,22 @@ def atomic_directory(path: Path) -> Iterator[Path]:
         fsync(path.parent)
     except OSError as error:
         raise storage_error(path, error) from error
+
+
+def folder_until_exit(prefix: str) -> Path:
+    """A new folder that this process removes when it ends.
+
+    Raises:
+        OSError: there is no place for it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of all files in a folder and below."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def fsync(path: Path) -> None:

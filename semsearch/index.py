@@ -13,6 +13,7 @@ from semsearch import identity
 from semsearch.encoder import Encoder
 from semsearch.encoding import Progress
 from semsearch.errors import EncoderError
+from semsearch.files import folder_size
 from semsearch.hits import gather
 from semsearch.ranking import SCORES, Score, rank
 from semsearch.recipe import Recipe, made_by
@@ -311,7 +312,7 @@ class Index:
             "generation": meta.generation,
             "factory": snapshot.factory if snapshot else None,
             "in_snapshot": snapshot.count - meta.tombstones if snapshot else 0,
-            "size_bytes": sum(f.stat().st_size for f in self.path.rglob("*") if f.is_file()),
+            "size_bytes": folder_size(self.path),
         }
 
     def __len__(self) -> int:

@@ -8,10 +8,13 @@ The card is `card.md`; the checksums are in the format of `sha256sum --check`.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 from pathlib import Path
+
+from semsearch.evaluation.data import file_sha256
+from semsearch.files import folder_size
+from semsearch.identity import files_of
 
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parents[1] / "semsearch" / "embedded"
@@ -39,13 +42,12 @@ def ship(encoder: Path, package: Path) -> int:
     content = json.loads(tokenizer.read_text(encoding="utf-8"))
     compact = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     tokenizer.write_text(compact + "\n", encoding="utf-8")
-    files = sorted(path for path in package.rglob("*") if path.is_file())
     lines = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(package).as_posix()}\n"
-        for path in files
+        f"{file_sha256(path)}  {path.relative_to(package).as_posix()}\n"
+        for path in files_of(package)
     ]
     (package / SUMS).write_text("".join(lines), encoding="utf-8")
-    size = sum(path.stat().st_size for path in [*files, package / SUMS])
+    size = folder_size(package)
     if size > LARGEST:
         raise ValueError(f"{size:,} bytes are more than {LARGEST:,}.")
     return size

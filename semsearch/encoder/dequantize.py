@@ -88,12 +88,16 @@ def _linear(graph: Any) -> Iterator[tuple[str, Any]]:
         for name in node.input:
             readers.setdefault(name, []).append(node)
     for node in graph.node:
-        if node.op_type != "MatMulIntegerToFloat":
-            continue
-        behind = node
-        while behind.op_type != "Add" or not behind.input[1].endswith(".bias"):
-            (behind, *others) = readers.get(behind.output[0], [node])
-            if others or behind.op_type not in ("Mul", "Add"):
-                break  # no bias: what is missing is found out by the caller
-        else:
-            yield f"{behind.input[1].removesuffix('bias')}weight", node
+        if node.op_type == "MatMulIntegerToFloat" and (bias := _bias_behind(node, readers)):
+            yield f"{bias.removesuffix('bias')}weight", node
+
+
+def _bias_behind(node: Any, readers: Mapping[str, list[Any]]) -> str | None:
+    """The name of the bias that what a node gives is added to, scaled or shifted before."""
+    while True:
+        behind = readers.get(node.output[0], [])
+        if len(behind) != 1 or behind[0].op_type not in ("Mul", "Add"):
+            return None
+        (node,) = behind
+        if node.op_type == "Add" and node.input[1].endswith(".bias"):
+            return str(node.input[1])

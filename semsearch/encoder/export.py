@@ -18,7 +18,7 @@ from semsearch.encoder.fingerprint import is_of, onnx_key, weights_of
 from semsearch.encoder.layout import Layout
 from semsearch.encoder.quiet import quiet
 from semsearch.errors import EncoderError, MissingExtraError, StorageError
-from semsearch.files import fsync
+from semsearch.files import folder_until_exit, fsync
 
 _log = logging.getLogger("semsearch")
 _NEEDED = ("torch", "sentence_transformers", "onnx", "onnxscript")
@@ -100,15 +100,12 @@ def _export_into(root: Path, layout: Layout, trust_remote_code: bool) -> Path:
 
 def _export_for_now(layout: Layout, trust_remote_code: bool) -> Path:
     """Where nothing can be kept: a folder that this process removes when it ends."""
-    import atexit
-
     try:
-        folder = tempfile.mkdtemp(prefix="semsearch-onnx-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        _export(layout, Path(folder) / "body", trust_remote_code)
+        folder = folder_until_exit("semsearch-onnx-")
+        _export(layout, folder / "body", trust_remote_code)
     except OSError as error:
         raise StorageError(f"no place to write the ONNX body: {error}.") from error
-    return Path(folder) / "body" / "model.onnx"
+    return folder / "body" / "model.onnx"
 
 
 def _export(layout: Layout, folder: Path, trust_remote_code: bool) -> None:

@@ -18,7 +18,7 @@ from semsearch.encoder.layout import Layout
 from semsearch.encoder.onnx import OnnxRuntime
 from semsearch.encoder.save import refuse_existing, save
 from semsearch.errors import EncoderError, MissingExtraError
-from semsearch.files import atomic_directory
+from semsearch.files import atomic_directory, folder_size
 
 if TYPE_CHECKING:
     from semsearch.encoder.quantize_graph import Peaks
@@ -125,8 +125,8 @@ def quantize(
         cosines = (vectors[0] * vectors[1]).sum(axis=1)
         result = Quantized(
             path=out,
-            size_before_bytes=_size(full.path),
-            size_bytes=_size(folder),
+            size_before_bytes=folder_size(full.path),
+            size_bytes=folder_size(folder),
             n_texts=len(texts),
             mean_cosine=float(cosines.mean()),
             min_cosine=float(cosines.min()),
@@ -188,7 +188,3 @@ def _session(model: Any, optimized: Path | None = None) -> Any:
         options.optimized_model_filepath = str(optimized)
     providers = ["CPUExecutionProvider"]
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=providers)
-
-
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

@@ -236,11 +236,9 @@ def trainable_model(
     layout = source.choosing(pooling=pooling, max_length=max_length, truncate=truncate)
     if weight_files(layout)[0].suffix == ".onnx":
         with tempfile.TemporaryDirectory(prefix="semsearch-") as folder:
-            write_float_weights(source, Path(folder) / "encoder")
-            layout = read_layout(Path(folder) / "encoder").choosing(
-                pooling=pooling, max_length=max_length, truncate=truncate
-            )
-            return trainable_model(layout, device=device)
+            path = Path(folder) / "encoder"
+            write_float_weights(layout, path)
+            return trainable_model(path, device=device)
     # On a CPU torch's fused kernel trains slower: 3 layers of MiniLM in bf16 without dropout, texts
     # of 32 tokens: 5,642 tokens/s, where plain attention takes 8,263.
     plain = device == "cpu" and layout.max_length <= _SHORT

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from semsearch.encoder.modules import Normalize
 from semsearch.errors import DataError
 from semsearch.training.examples import Examples
 from semsearch.training.teacher import Targets
@@ -55,7 +56,7 @@ def with_literal(targets: Targets, examples: Examples, weight: float) -> Targets
     lengths = np.linalg.norm(taught, axis=1, keepdims=True)
     shares = weight * strangeness(texts, known)
     made = taught + shares[:, None] * lengths * spelling(texts, taught.shape[1], known)
-    made *= lengths / np.maximum(np.linalg.norm(made, axis=1, keepdims=True), 1e-9)
+    made = lengths * Normalize()(made)
     vectors = np.concatenate([targets.vectors, made.astype(np.float32)])
     return replace(targets, vectors=vectors, positives=moved)
 
@@ -98,5 +99,4 @@ def spelling(
     made = np.zeros((len(texts), dim), np.float32)
     for row, words in enumerate(split):
         made[row] = directions[words].sum(axis=0, dtype=np.float32)
-    lengths = np.linalg.norm(made, axis=1, keepdims=True)
-    return np.asarray(made / np.maximum(lengths, 1e-9), np.float32)
+    return Normalize()(made)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from semsearch.encoder.quiet import quiet
 from semsearch.encoder.source import resolve
 from semsearch.encoder.torch import write_float_weights
 from semsearch.errors import EncoderError
+from semsearch.files import folder_until_exit
 from semsearch.training.dropout import set_dropout
 from semsearch.training.mlm import load_masked_lm, new_masked_lm, replace_vocabulary
 from semsearch.training.pretraining_settings import VOCABULARY, PretrainingSettings
@@ -77,9 +75,8 @@ def _body(name: str, max_length: int) -> Path:
     if max_length > longest:
         raise EncoderError(f"{name}: reads {longest} tokens at most, not {max_length}.")
     if weight_files(layout)[0].suffix == ".onnx":
-        folder = Path(tempfile.mkdtemp(prefix="semsearch-"))
         # It is read whenever the model is made, which is until the run ends.
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        folder = folder_until_exit("semsearch-")
         write_float_weights(layout, folder / "encoder")
         return read_layout(folder / "encoder").body
     return layout.body

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "embedded"
-SLICE = 0.01
 
 
 @pytest.fixture
@@ -111,7 +110,8 @@ def test_traditional_characters_get_the_embedding_of_the_simplified(part, tmp_pa
 def test_a_slice_of_the_recipe_gives_what_it_gave(part, data_dir: Path, tmp_path: Path) -> None:
     kept = json.loads((RECIPE / "slice.json").read_text(encoding="utf-8"))
     tables = tmp_path / "tables"
-    assert part("prepare").prepare(data_dir, tables, share=SLICE) == kept["tables"]
+    share = part("slice").SHARE
+    assert part("prepare").prepare(data_dir, tables, share=share) == kept["tables"]
     part("start").make(tables, tmp_path / "start")
     report = part("slice").train(tables, tmp_path / "start", tmp_path / "float")
     # Sums are rounded in another order on another CPU: the figures move a little.
