@@ -15,7 +15,7 @@ from semsearch.encoder.fingerprint import Fingerprint, fingerprint, weight_files
 from semsearch.encoder.layout import Kind, Layout
 from semsearch.encoder.modules import Dense, Normalize
 from semsearch.encoder.onnx import OnnxRuntime
-from semsearch.encoder.runtime import Runtime
+from semsearch.encoder.runtime import Batch, Runtime
 from semsearch.encoder.save import save
 from semsearch.encoder.source import resolve
 from semsearch.encoder.tokens import TextStats, find_bad_text
@@ -79,7 +79,7 @@ class Encoder:
         """Load an encoder from a directory, an installed package or the hub's local cache.
 
         Args:
-            source: a directory, "minilm", or a hub id; the hub is asked last.
+            source: "embedded", "minilm", a directory or a hub id; the hub is asked last.
             runtime: "auto" takes ONNX Runtime on a CPU where the encoder allows it, else torch.
             device: "auto" takes a GPU where torch sees one.
             pooling: instead of the encoder's own. "first-last-avg" and "last-2-avg" average the
@@ -256,21 +256,26 @@ class Encoder:
         """Like `encode_batches`, before the embeddings are brought to unit length."""
         self._check(texts)
         distinct = Distinct.of(texts)
-        for start in range(0, len(distinct.texts), _CHUNK):
-            items, lengths = self._runtime.prepare(distinct.texts[start : start + _CHUNK], kind)
+        batches = self._batches(distinct.texts, kind)
+        for chosen, embeddings in self._runtime.run_all(batches, kind):
+            for module in self._added:
+                embeddings = module(embeddings)
+            rows, position = distinct.rows(chosen)
+            finite = np.isfinite(embeddings).all(axis=1)
+            if not finite.all():
+                bad = rows[np.searchsorted(position, finite.argmin())]
+                raise EncoderError(
+                    f"{self.source}: the embedding of texts[{bad}] is not finite (NaN or "
+                    "infinity). The weights are damaged."
+                )
+            yield rows, embeddings if len(rows) == len(chosen) else embeddings[position]
+
+    def _batches(self, texts: Sequence[str], kind: Kind) -> Iterator[Batch]:
+        """Texts cut into tokens, some thousand at a time, by length."""
+        for start in range(0, len(texts), _CHUNK):
+            items, lengths = self._runtime.prepare(texts[start : start + _CHUNK], kind)
             for batch in plan(lengths, self._runtime.budget):
-                embeddings = self._runtime.run([items[i] for i in batch], kind)
-                for module in self._added:
-                    embeddings = module(embeddings)
-                rows, position = distinct.rows(batch + start)
-                finite = np.isfinite(embeddings).all(axis=1)
-                if not finite.all():
-                    bad = rows[np.searchsorted(position, finite.argmin())]
-                    raise EncoderError(
-                        f"{self.source}: the embedding of texts[{bad}] is not finite (NaN or "
-                        "infinity). The weights are damaged."
-                    )
-                yield rows, embeddings if len(rows) == len(batch) else embeddings[position]
+                yield batch + start, [items[i] for i in batch]
 
     def _check(self, texts: Sequence[str]) -> None:
         if isinstance(texts, str):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from semsearch.encoder.body import width
 from semsearch.encoder.layout import Kind, Layout
 from semsearch.encoder.modules import Normalize
 from semsearch.encoder.pooling import Mask, States
+from semsearch.encoder.runtime import Batch
+from semsearch.encoder.streams import cores, in_streams
 from semsearch.encoder.tokens import TextTokenizer, padded, prepared
 from semsearch.encoder.truncation import averaged
 from semsearch.errors import EncoderError
@@ -38,6 +42,7 @@ class OnnxRuntime:
         """
         self.check(layout)
         self._layout = layout
+        self._model = model
         self.tokenizer = TextTokenizer.load(layout)
         self._session = _session(model)
         self._inputs = {value.name for value in self._session.get_inputs()}
@@ -62,27 +67,45 @@ class OnnxRuntime:
     def prepare(self, texts: Sequence[str], kind: Kind) -> tuple[list[Any], Ids]:
         return prepared(self.tokenizer, texts, self._layout.prompts[kind])
 
-    def run(self, items: Sequence[Any], kind: Kind) -> Embeddings:
-        if not self.tokenizer.truncation.in_windows:
-            return self._embed(items, kind)
-        return averaged(lambda rows: self._embed(rows, kind), items, self.budget)
+    def run_all(self, batches: Iterable[Batch], kind: Kind) -> Iterator[tuple[Ids, Embeddings]]:
+        batches = iter(batches)
+        first = list(islice(batches, 2))
+        # One batch is shared among all cores; of several, each core takes one by itself.
+        alone = len(first) < 2 or cores() == 1
+        session = self._session if alone else self._one_thread
 
-    def _embed(self, rows: Sequence[Any], kind: Kind) -> Embeddings:
+        def run(batch: Batch) -> tuple[Ids, Embeddings]:
+            chosen, items = batch
+            return chosen, self._run(items, kind, session)
+
+        return in_streams(run, chain(first, batches), 1 if alone else cores())
+
+    def _run(self, items: Sequence[Any], kind: Kind, session: Any) -> Embeddings:
+        if not self.tokenizer.truncation.in_windows:
+            return self._embed(items, kind, session)
+        return averaged(lambda rows: self._embed(rows, kind, session), items, self.budget)
+
+    def _embed(self, rows: Sequence[Any], kind: Kind, session: Any) -> Embeddings:
         feeds, mask = self.feeds(rows)
-        x = self._layout.pooling(self.states(feeds), mask, self._prompt_lengths[kind])
+        x = self._layout.pooling(self.states(feeds, session), mask, self._prompt_lengths[kind])
         for module in self._layout.tail:
             x = module(x)
         return x.astype(np.float32, copy=False)
+
+    @cached_property
+    def _one_thread(self) -> Any:
+        """A session that leaves the other cores alone."""
+        return _session(self._model, threads=1)
 
     def feeds(self, rows: Sequence[Any]) -> tuple[dict[str, Ids], Mask]:
         """The inputs of the body, (n, longest) int64 each, and the mask."""
         feeds = padded(rows, self.tokenizer.pad_id)
         return {name: feeds[name] for name in self._inputs}, feeds["attention_mask"]
 
-    def states(self, feeds: dict[str, Ids]) -> States:
+    def states(self, feeds: dict[str, Ids], session: Any = None) -> States:
         """(n, longest, d) float32, what the body makes of every token."""
         try:
-            (states,) = self._session.run([self._output], feeds)
+            (states,) = (session or self._session).run([self._output], feeds)
         except Exception as error:  # onnxruntime raises its own kinds, all from Exception
             shape = feeds["input_ids"].shape
             raise EncoderError(
@@ -101,12 +124,14 @@ class OnnxRuntime:
         return d * len(self._layout.pooling.modes)
 
 
-def _session(model: Path) -> Any:
+def _session(model: Path, threads: int = 0) -> Any:
+    """A session that computes on so many threads; 0: one for each core."""
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(3)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.intra_op_num_threads = threads
     # Beyond BASIC nothing gets faster on exported bodies, and loading takes longer.
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     try:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias
 
 from semsearch.encoder.layout import Kind
 from semsearch.encoder.tokens import TextTokenizer
 from semsearch.types import Embeddings, Ids
+
+Batch: TypeAlias = tuple[Ids, Sequence[Any]]
+"""Which texts are encoded together, and their items."""
 
 
 class Runtime(Protocol):
@@ -23,6 +26,6 @@ class Runtime(Protocol):
         """Items for `run`, and their lengths (n,) by which they are batched."""
         ...
 
-    def run(self, items: Sequence[Any], kind: Kind) -> Embeddings:
-        """(n, dim) float32 for one batch of items."""
+    def run_all(self, batches: Iterable[Batch], kind: Kind) -> Iterator[tuple[Ids, Embeddings]]:
+        """(n, dim) float32 for each batch, in their order."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from semsearch.encoder.fingerprint import weight_files
 from semsearch.encoder.layout import Kind, Layout
 from semsearch.encoder.pooling import Pooling
 from semsearch.encoder.quiet import quiet
+from semsearch.encoder.runtime import Batch
 from semsearch.encoder.save import refuse_existing, write_truncation
 from semsearch.encoder.source import resolve
 from semsearch.encoder.tokens import TextTokenizer, padded, prepared
@@ -84,7 +85,7 @@ class TorchRuntime:
         self.budget = 32768 if device.startswith("cuda") else 2048
         self.tokenizer = _tokenizer(model, layout)
         try:
-            self.dim = int(self.run(self.prepare([""], "document")[0], "document").shape[1])
+            self.dim = int(self._run(self.prepare([""], "document")[0], "document").shape[1])
         except RuntimeError as error:
             raise EncoderError(
                 f"{layout.path}: sentence-transformers cannot run it: {_first_line(error)}"
@@ -113,7 +114,10 @@ class TorchRuntime:
             embeddings = self._model(features)["sentence_embedding"]
         return np.asarray(embeddings.float().cpu().numpy(), np.float32)
 
-    def run(self, items: Sequence[Any], kind: Kind) -> Embeddings:
+    def run_all(self, batches: Iterable[Batch], kind: Kind) -> Iterator[tuple[Ids, Embeddings]]:
+        return ((chosen, self._run(items, kind)) for chosen, items in batches)
+
+    def _run(self, items: Sequence[Any], kind: Kind) -> Embeddings:
         if self.tokenizer.truncation.in_windows:
             return averaged(lambda rows: self._embed(rows, kind), items, self.budget)
         if not self.tokenizer.truncation.on_one_side:

@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -60,10 +61,14 @@ def test_texts_with_shared_words_are_closer(tiny_encoder):
 
 def test_identical_texts_are_encoded_once(tiny_encoder, monkeypatch):
     seen = []
-    run = tiny_encoder._runtime.run
-    monkeypatch.setattr(
-        tiny_encoder._runtime, "run", lambda items, kind: (seen.extend(items), run(items, kind))[1]
-    )
+    run_all = tiny_encoder._runtime.run_all
+
+    def watched(batches, kind):
+        taken = list(batches)
+        seen.extend(item for _, items in taken for item in items)
+        return run_all(taken, kind)
+
+    monkeypatch.setattr(tiny_encoder._runtime, "run_all", watched)
     vectors = tiny_encoder.encode(["pay", "refund"] * 50)
     assert len(seen) == 2
     assert len(np.unique(vectors, axis=0)) == 2
@@ -81,6 +86,21 @@ def test_batches_cover_every_row_and_progress_counts_them(tiny_encoder):
     assert sorted(rows) == list(range(500))
     for rows, batch in batches:
         np.testing.assert_allclose(batch, vectors[rows], atol=1e-6)
+
+
+def test_many_batches_give_what_one_text_at_a_time_gives(tiny_encoder):
+    texts = [f"order number {i} " + "x " * (i % 40) for i in range(200)]
+    together = tiny_encoder.encode(texts)
+    alone = np.concatenate([tiny_encoder.encode([text]) for text in texts])
+    np.testing.assert_allclose(together, alone, atol=2e-6)
+
+
+def test_an_encoding_that_is_abandoned_leaves_no_thread(tiny_encoder):
+    before = threading.active_count()
+    batches = tiny_encoder.encode_batches([f"order number {i}" for i in range(5000)])
+    next(batches)
+    batches.close()
+    assert threading.active_count() == before
 
 
 def test_embeddings_are_what_becomes_vectors(tiny_encoder):
