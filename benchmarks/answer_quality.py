@@ -6,7 +6,7 @@ the three best. Banks with fewer phrasings are drawn from the same texts, becaus
 a few phrasings rather than a hundred. 95% intervals of the difference: paired bootstrap.
 Last, the 1,624 traditional-Chinese rows of esun_bank_zh are built: nothing may be lost.
 
-    python benchmarks/answer_quality.py [--quick]
+    python benchmarks/answer_quality.py [--quick] [--encoder embedded]
 """
 
 from __future__ import annotations
@@ -33,9 +33,10 @@ SEED = 0
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="full banks only, no sub-sampling")
+    parser.add_argument("--encoder", default="embedded")
     arguments = parser.parse_args()
     root = provenance.data_dir() / "faq"
-    encoder = Memory(Encoder.load("minilm"))
+    encoder = Memory(Encoder.load(arguments.encoder))
     rows, records, files = [], [], []
     for name in BANKS:
         folder = root / name
@@ -60,7 +61,7 @@ def main() -> None:
     chinese = _chinese(encoder, esun)
     print(f"\nesun_bank_zh: {chinese}")
     if not arguments.quick:
-        result = {"accuracy_at_1": records, "esun_bank_zh": chinese}
+        result = {"encoder": encoder.source, "accuracy_at_1": records, "esun_bank_zh": chinese}
         provenance.write("answer_quality", result, [*files, esun], SEED)
 
 
@@ -117,7 +118,7 @@ def _questions(
 
 
 def _chinese(encoder: Memory, bank: Path) -> dict[str, Any]:
-    """Build a traditional-Chinese bank with the English encoder: what is said, what is kept."""
+    """Build a traditional-Chinese bank: what is said, what is kept."""
     with (
         tempfile.TemporaryDirectory() as folder,
         Index.build(bank, Path(folder) / "index", encoder=encoder) as index,

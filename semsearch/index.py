@@ -111,7 +111,7 @@ class Index:
         Args:
             source: whatever `read_bank` takes (a path, rows as dicts, a pandas or polars frame),
                 a Bank, or standard questions.
-            encoder: name, directory or hub id; the default is the index's own, then `minilm`.
+            encoder: name, directory or hub id; the default is the index's own, then `embedded`.
             pooling: one of `types.POOLINGS` in place of the encoder's own.
             max_length: tokens read of a text, in place of the encoder's own.
             truncate: what is read of longer texts, in place of the encoder's own; see

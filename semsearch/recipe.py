@@ -11,13 +11,12 @@ from typing import Any
 from semsearch import identity
 from semsearch.encoder import Encoder, Fingerprint
 from semsearch.encoder.cache import remembered
+from semsearch.encoder.source import EMBEDDED, is_short_name
 from semsearch.errors import CorruptIndexError, EncoderMismatchError
 from semsearch.files import storage_error
 from semsearch.store import BankReader, EncoderRecord, Meta
 from semsearch.types import Device, Pooling, RuntimeName
 from semsearch.whitening import Whitening, check_dim
-
-DEFAULT_ENCODER = "minilm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,9 @@ class Recipe:
     def _name(self) -> str:
         encoder = self.encoder.source if isinstance(self.encoder, Encoder) else self.encoder
         # A directory is found again when the next command runs in another directory.
-        return str(Path(encoder).resolve()) if encoder and Path(encoder).is_dir() else str(encoder)
+        if not encoder or is_short_name(encoder) or not Path(encoder).is_dir():
+            return str(encoder)
+        return str(Path(encoder).resolve())
 
     def loaded(self, meta: Meta) -> Encoder | None:
         """The encoder of an index, where the caller has it loaded already."""
@@ -72,7 +73,7 @@ class Recipe:
         encoder = self.encoder
         if not isinstance(encoder, Encoder):
             encoder = Encoder.load(
-                encoder or DEFAULT_ENCODER,
+                encoder or EMBEDDED,
                 runtime=self.runtime,
                 device=self.device,
                 pooling=self.pooling,

@@ -9,25 +9,42 @@ mkdir -p "$work"
 [ -f "$work/tables/tables.json" ] || python "$here/prepare.py" "$data" "$work/tables"
 [ -d "$work/start" ] || python "$here/start.py" "$work/tables" "$work/start"
 
-# Read both languages, so that characters that no translation has mean something.
-[ -d "$work/read" ] || semsearch pretrain "$work/tables/reading.txt" "$work/read" \
-  --encoder "$work/start" --steps 1200 --learning-rate 3e-4 --seed 0 \
-  $([ -d "$work/read.training" ] && echo --resume)
+distil() { # NAME ENCODER STEPS SEED [more options]
+  [ -d "$work/$1" ] || semsearch train "$work/tables/pairs.parquet" "$work/$1" \
+    --objective distil --shape pairs --encoder "$work/$2" --teacher minilm --max-length 128 \
+    --dims 128,64 --distance cosine --similarities 2 --ranking 0.1 \
+    --batch-tokens 4096 --topics 400 --dropout 0 --steps "$3" --seed "$4" \
+    --also supervised-simcse="$work/tables/triplets.parquet" \
+    --dev "$work/tables/dev.parquet" --drop-leaks "${@:5}" \
+    $([ -d "$work/$1.training" ] && echo --resume)
+}
 
-# Match the teacher, in both languages. No sentence of a test set is learnt from.
+# Match the teacher, in both languages. No sentence of a test set is learnt from. Steps that are
+# begun at once want a core each, and OMP_NUM_THREADS=1.
 tests=()
 for set in sts_en/stsbenchmark sts_en/sick sts_zh/stsb_zh sts_zh/lcqmc sts_zh/bq sts_zh/atec; do
   tests+=(--evaluate "$data/$set/test.parquet")
 done
-[ -d "$work/float" ] || semsearch train "$work/tables/pairs.parquet" "$work/float" \
-  --objective distil --shape pairs --encoder "$work/read" --teacher minilm --max-length 128 \
-  --dim 256 --dims 128,64 --distance cosine --similarities 2 --ranking 0.1 \
-  --batch-tokens 4096 --topics 400 --dropout 0 --learning-rate 3e-4 --embedding-rate 1e-3 --steps 8000 \
-  --also cosent="$work/tables/overlap.parquet" \
-  --also supervised-simcse="$work/tables/triplets.parquet" \
-  --dev "$work/tables/dev.parquet" --checks 8 --seed 0 \
-  --drop-leaks "${tests[@]}" \
-  $([ -d "$work/float.training" ] && echo --resume)
-python "$here/tie.py" "$work/float"
+first=(--dim 256 --learning-rate 3e-4 --embedding-rate 1e-3 "${tests[@]}")
+edits=(--also cosent="$work/tables/overlap.parquet")
+distil taught start 7000 0 --checks 7 "${first[@]}" &
+runs=($!)
+distil spelt start 4500 0 --checks 3 "${first[@]}" "${edits[@]}" --literal 2 &
+runs+=($!)
+for run in "${runs[@]}"; do wait "$run"; done
 
+# Go on from the first, twice, with what Chinese sentences share of their characters beside.
+runs=()
+for seed in 2 3; do
+  distil "ranked-$seed" taught 900 "$seed" --checks 1 --learning-rate 2e-4 --embedding-rate 7e-4 \
+    "${edits[@]}" &
+  runs+=($!)
+done
+for run in "${runs[@]}"; do wait "$run"; done
+
+[ -d "$work/float" ] || {
+  python "$here/average.py" "$work/average" "$work/spelt" "$work/ranked-2=0.5" "$work/ranked-3=0.5"
+  python "$here/tie.py" "$work/average"
+  mv "$work/average" "$work/float"
+}
 [ -d "$work/embedded" ] || semsearch quantize "$work/float" "$work/embedded" --min-cosine 0.995

@@ -32,8 +32,6 @@ QUESTION_TIMES = 3
 N_SWITCHED = 40_000
 N_EDITED = 30_000
 LONGEST_EDITED = 40
-N_READ = 150_000
-"""Sentences of each language that are read before anything is taught."""
 
 logger = logging.getLogger("recipe")
 
@@ -82,9 +80,6 @@ def prepare(data: Path, out: Path, *, share: float = 1.0, seed: int = 0) -> dict
     spelt = [*english, *(en for en, _ in translations)]
     pieces = vocabulary.pieces(_tokenizer(), spelt, chinese, texts.variants())
     _write_lines(out / "vocab.txt", pieces)
-    reading = [*found.chinese[: int(N_READ * share)], *found.english[: int(N_READ * share)]]
-    rng.shuffle(reading)
-    _write_lines(out / "reading.txt", reading)
     counts = {
         "english": len(english),
         **{name: len(pairs) for name, pairs in parallel.items()},

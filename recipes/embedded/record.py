@@ -11,13 +11,11 @@ import argparse
 import json
 import re
 import shutil
-import statistics
 from pathlib import Path
 from typing import Any
 
 OUT = Path(__file__).resolve().parent / "run"
-WINDOW = 25
-"""Logged losses that a point of the curve is the median of; steps of three objectives are mixed."""
+RUNS = ("taught", "spelt", "ranked-2", "ranked-3")
 _FOLDERS = re.compile(r'(?<=")/[^":]*/(?=[^/":]+/[^/":]+/[^/":]+\.parquet)')
 
 
@@ -27,26 +25,24 @@ def main() -> None:
     work: Path = parser.parse_args().work
     OUT.mkdir(exist_ok=True)
     shutil.copyfile(work / "tables" / "tables.json", OUT / "tables.json")
-    stages = {}
-    for name, folder in (("reading", "read"), ("distillation", "float")):
-        if (work / folder / "training.json").is_file():
-            report = (work / folder / "training.json").read_text(encoding="utf-8")
-            report = _FOLDERS.sub("", report)  # where the data lay
-            (OUT / f"{name}.json").write_text(report, encoding="utf-8")
-            stages[name] = json.loads(report)
-    _draw(stages, OUT / "curve.png")
+    reports = {}
+    for name in RUNS:
+        report = (work / name / "training.json").read_text(encoding="utf-8")
+        report = _FOLDERS.sub("", report)  # where the data lay
+        (OUT / f"{name}.json").write_text(report, encoding="utf-8")
+        reports[name] = json.loads(report)
+    _draw(reports, OUT / "curve.png")
 
 
-def _draw(stages: dict[str, Any], path: Path) -> None:
+def _draw(reports: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5 * len(stages), 3.6), layout="constrained")
-    for place, (name, report) in enumerate(stages.items(), 1):
-        axes = figure.add_subplot(1, len(stages), place)
+    figure = Figure(figsize=(5 * len(reports), 3.6), layout="constrained")
+    for place, (name, report) in enumerate(reports.items(), 1):
+        axes = figure.add_subplot(1, len(reports), place)
         steps, losses = zip(*report["losses"], strict=True)
-        starts = range(0, max(1, len(losses) - WINDOW + 1))
-        smooth = [statistics.median(losses[start : start + WINDOW]) for start in starts]
-        axes.plot(steps[-len(smooth) :], smooth, color="0.3", label=f"loss, median of {WINDOW}")
+        # Steps of several objectives are mixed, each with losses of its own size.
+        axes.semilogy(steps, losses, ".", color="0.5", markersize=3, label="loss of a step")
         axes.set(title=name, xlabel="step", ylabel="loss")
         axes.legend(fontsize="small", loc="lower left")
         if report.get("scores"):

@@ -56,7 +56,7 @@ def read(data: Path, *, seed: int = 0, share: float = 1.0) -> Texts:
         share: of each source, 0..1; the recipe's slice for tests is small.
     """
     rng = random.Random(seed)
-    tatoeba = _simplified_pairs(_rows(data, "parallel/tatoeba/train", "en", "zh"))
+    tatoeba = _tatoeba(data)
     held_out = _held_out(tatoeba, rng)
     hidden = {text for pair in held_out for text in pair}
     tatoeba = [pair for pair in tatoeba if hidden.isdisjoint(pair)]
@@ -103,6 +103,11 @@ def read(data: Path, *, seed: int = 0, share: float = 1.0) -> Texts:
     )
 
 
+def held_out(data: Path, *, seed: int = 0) -> list[Pair]:
+    """The pairs of Tatoeba that `read` with the same seed holds out as `test`."""
+    return _held_out(_tatoeba(data), random.Random(seed))[N_HELD_OUT:]
+
+
 @cache
 def _converter() -> Any:
     from opencc import OpenCC
@@ -138,6 +143,10 @@ def _column(data: Path, name: str, column: str) -> list[str]:
 
 def _rows(data: Path, name: str, *columns: str) -> list[tuple[str, ...]]:
     return list(zip(*(_column(data, name, column) for column in columns), strict=True))
+
+
+def _tatoeba(data: Path) -> list[Pair]:
+    return _simplified_pairs(_rows(data, "parallel/tatoeba/train", "en", "zh"))
 
 
 def _simplified_pairs(rows: Iterable[Sequence[str]]) -> list[Pair]:

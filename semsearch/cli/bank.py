@@ -17,7 +17,7 @@ from semsearch.types import Device, RuntimeName
 @click.argument("table", metavar="TABLE")
 @click.argument("index_dir", metavar="[INDEX]", type=options.INDEX, required=False)
 @options.table_options
-@click.option("--encoder", help="Name, directory or hub id; the default is minilm.")
+@click.option("--encoder", help="Name, directory or hub id; the default is embedded.")
 @options.reading_options
 @click.option(
     "--whiten", type=click.IntRange(min=1), metavar="DIM", help="Whiten vectors to DIM dimensions."

@@ -1,4 +1,4 @@
-"""The command that shows the job on a sample bank: demo."""
+"""The command that shows the job on sample banks: demo."""
 
 from __future__ import annotations
 
@@ -9,25 +9,33 @@ import click
 from semsearch.cli import output
 from semsearch.errors import DataError
 
-QUERIES = (
-    "the postman has left nothing and it should have been here last thursday",
-    "my bank shows the same amount going out to you two times",
-    "can't sign in, no idea what my pasword was",
-)
+BANKS = {
+    "shop": (
+        "the postman has left nothing and it should have been here last thursday",
+        "my bank shows the same amount going out to you two times",
+        "ordered a blue hat, a red scarf was in the bag",
+    ),
+    "bank_zh": (
+        "提款機把卡吞進去了不出來",
+        "双十一前能不能临时加点信用卡额度",
+        "how do I send money to my son who studies abroad",
+    ),
+}
+"""Sample bank -> what is asked, in other words than the bank has."""
 
 
 @click.command()
 @click.option(
     "--into",
-    "index_dir",
+    "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("index/shop"),
+    default=Path("index"),
     show_default=True,
-    help="Where to build it.",
+    help="Where to build them.",
 )
-@click.option("--encoder", help="Name, directory or hub id; the default is minilm.")
-def demo(index_dir: Path, encoder: str | None) -> None:
-    """Build the English sample bank and answer three queries.
+@click.option("--encoder", help="Name, directory or hub id; the default is embedded.")
+def demo(folder: Path, encoder: str | None) -> None:
+    """Build an English and a Chinese sample bank, and answer three queries on each.
 
     \b
     Example:
@@ -35,17 +43,19 @@ def demo(index_dir: Path, encoder: str | None) -> None:
     """
     from semsearch.index import Index
 
-    table = _sample("shop.csv")
-    click.secho(f"$ semsearch build shop.csv {index_dir}", dim=True)
-    with output.ProgressBar("encoding") as progress:
-        index = Index.build(table, index_dir, encoder=encoder, progress=progress)
-    with index:
-        click.echo(f"{index_dir}: {output.report_line(index.report)}")
-        for query in QUERIES:
-            click.secho(f'\n$ semsearch query {index_dir} -k 1 "{query}"', dim=True)
-            for result in index.search(query, k=1):
-                output.echo_result(result, show_query=False)
-    click.echo(f"\nAsk your own: semsearch query {index_dir}")
+    for name, queries in BANKS.items():
+        table, index_dir = _sample(f"{name}.csv"), folder / name
+        click.secho(f"$ semsearch build {name}.csv {index_dir}", dim=True)
+        with output.ProgressBar("encoding") as progress:
+            index = Index.build(table, index_dir, encoder=encoder, progress=progress)
+        with index:
+            click.echo(f"{index_dir}: {output.report_line(index.report)}")
+            for query in queries:
+                click.secho(f'\n$ semsearch query {index_dir} -k 1 "{query}"', dim=True)
+                for result in index.search(query, k=1):
+                    output.echo_result(result, show_query=False)
+        click.echo()
+    click.echo(f"Ask your own: semsearch query {folder / next(iter(BANKS))}")
 
 
 def _sample(name: str) -> Path:

@@ -11,7 +11,7 @@ from semsearch.types import Device, Pooling, RuntimeName
 
 
 @click.command()
-@click.argument("name", metavar="ENCODER", default="minilm")
+@click.argument("name", metavar="ENCODER", default="embedded")
 @options.reading_options
 @options.encoder_options
 @options.json_option
@@ -30,7 +30,7 @@ def encoder(
 
     \b
     Example:
-      semsearch encoder minilm
+      semsearch encoder embedded
     """
     from semsearch.encoder import Encoder
 

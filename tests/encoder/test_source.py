@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from semsearch.encoder import source
@@ -8,10 +10,19 @@ def test_a_directory_is_itself(tmp_path):
     assert source.resolve(str(tmp_path)) == tmp_path
 
 
-def test_a_directory_wins_over_a_short_name(tmp_path, monkeypatch):
-    (tmp_path / "minilm").mkdir()
+def test_a_short_name_does_not_depend_on_where_a_command_runs(tmp_path, monkeypatch):
+    (tmp_path / "embedded").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert source.resolve("minilm") == tmp_path / "minilm"
+    folder = source.resolve("embedded")
+    assert folder != tmp_path / "embedded" and (folder / "modules.json").is_file()
+    assert source.resolve("./embedded") == tmp_path / "embedded"
+    assert source.resolve(Path("embedded")) == tmp_path / "embedded"
+
+
+def test_an_installation_without_the_embedded_encoder_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(source, "__file__", str(tmp_path / "semsearch" / "encoder" / "source.py"))
+    with pytest.raises(EncoderError, match="Install semsearch again"):
+        source.resolve("embedded")
 
 
 def test_a_package_is_found_without_importing_it(tmp_path, monkeypatch):

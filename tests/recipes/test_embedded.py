@@ -105,6 +105,29 @@ def test_traditional_characters_get_the_embedding_of_the_simplified(part, tmp_pa
     np.testing.assert_array_equal(tied["other"], table)
 
 
+def test_encoders_are_averaged_weight_by_weight(part, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    folders = [tmp_path / name for name in ("a", "b")]
+    for value, folder in zip((1, 4), folders, strict=True):
+        (folder / "2_Dense").mkdir(parents=True)
+        (folder / "training.json").write_text("{}", encoding="utf-8")
+        (folder / "config.json").write_text("{}", encoding="utf-8")
+        for path in (folder / "model.safetensors", folder / "2_Dense" / "model.safetensors"):
+            save_file({"x": np.full((2, 3), value, np.float32)}, path)
+    part("average").average(tmp_path / "out", folders, [2, 1])
+    files = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")
+             if path.is_file()}  # fmt: skip
+    assert files == {"config.json", "model.safetensors", "2_Dense/model.safetensors"}
+    for name in ("model.safetensors", "2_Dense/model.safetensors"):
+        found = load_file(tmp_path / "out" / name)["x"]
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, 2)
+    save_file({"x": np.zeros((1, 3), np.float32)}, folders[1] / "model.safetensors")
+    with pytest.raises(ValueError, match="not of one shape"):
+        part("average").average(tmp_path / "again", folders, [1, 1])
+
+
 @pytest.mark.data
 @pytest.mark.minilm
 def test_a_slice_of_the_recipe_gives_what_it_gave(part, data_dir: Path, tmp_path: Path) -> None:

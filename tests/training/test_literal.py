@@ -34,16 +34,6 @@ def test_neighbours_are_strange_that_hardly_any_text_has() -> None:
     assert strangeness(["我的卡"] * STRANGE).tolist() == [1] * STRANGE
 
 
-def test_what_is_known_is_not_strange() -> None:
-    known = frozenset({"my", "card"})
-    assert strangeness(["my card 花呗", "my card", "花呗"], known).tolist() == pytest.approx(
-        [1 / 3, 0, 1]
-    )
-    made = spelling(["my 花呗", "card 花呗", "my card"], 64, known)
-    np.testing.assert_allclose(made[0], made[1])
-    assert not made[2].any()
-
-
 def test_texts_are_as_near_as_they_share_words() -> None:
     made = spelling(["花呗还款", "还款花呗花", "花呗开通", "天气", "!"], 4096)
     cosines = made @ made.T
