@@ -24,6 +24,7 @@ import pyarrow.parquet as parquet
 
 from semsearch import Encoder
 from semsearch.evaluation import bootstrap, sts
+from semsearch.tables import read_bank
 from semsearch.types import Embeddings
 
 TASKS = ("STS-B", "SICK-R", "STS-B-zh", "LCQMC", "BQ", "ATEC")
@@ -84,15 +85,8 @@ def _banks(ours: Encoder, teacher: Encoder, root: Path) -> Iterator[dict[str, An
 
 def _sample(name: str) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
     """The phrasings of a sample bank, and the queries that it answers."""
-    with (DEMO / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    key, *others = rows[0]
-    asked = [
-        column
-        for column in others
-        if column.startswith(("question", "phrasing", "标准问", "相似问"))
-    ]
-    phrasings = [(row[column], row[key]) for row in rows for column in asked if row[column]]
+    questions = read_bank(DEMO / f"{name}.csv").questions
+    phrasings = [(text, q.key) for q in questions for text in q.texts]
     with (DEMO / f"{name}_queries.csv").open(encoding="utf-8", newline="") as file:
         queries = [(row["text"], row["key"]) for row in csv.DictReader(file) if row["key"]]
     return phrasings, queries

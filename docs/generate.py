@@ -159,63 +159,58 @@ def sts_zh() -> str:
     )
 
 
-def _embedded(labels: dict[str, str]) -> str:
-    """The embedded encoder beside its teacher and word counting, on English and Chinese tasks."""
-    tasks = _result("embedded")["sts"]
-    rows = [
-        [shown, *(f"{scores[label]['value']:.2f}" for scores in tasks.values())]
+def _embedded(labels: dict[str, str], columns: list[str], samples: dict[str, str]) -> str:
+    """The embedded encoder beside its teacher and word counting: STS, then banks.
+
+    Args:
+        labels: what is shown, and how it is called.
+        columns: of the banks.
+        samples: how the sample banks are called.
+    """
+    result = _result("embedded")
+    scores = [
+        [shown, *(f"{task[label]['value']:.2f}" for task in result["sts"].values())]
         for label, shown in labels.items()
     ]
-    return _table(["", *tasks], rows)
-
-
-def _found(columns: list[str], names: dict[str, str]) -> str:
-    """How often the nearest phrasing is the right one."""
-    rows = [
+    found = [
         [
-            names.get(bank["bank"], bank["bank"]),
+            samples.get(bank["bank"], bank["bank"]),
             f"{bank['queries']:,}",
             f"{bank['embedded']:.4f}",
             f"{bank['minilm']:.4f}",
             "{:+.4f} [{:+.4f}, {:+.4f}]".format(*bank["difference"]),
         ]
-        for bank in _result("embedded")["banks"]
+        for bank in result["banks"]
     ]
-    return _table(columns, rows)
+    return f"{_table(['', *result['sts']], scores)}\n\n{_table(columns, found)}"
 
 
 def embedded_en() -> str:
-    scores = _embedded(
+    return _embedded(
         {
             "tf-idf": "tf-idf, no encoder",
             "minilm": "minilm",
             "embedded": "embedded, 256 dimensions",
             "embedded, first 128": "its first 128",
             "embedded, first 64": "its first 64",
-        }
-    )
-    found = _found(
+        },
         ["bank", "queries", "embedded", "minilm", "difference [95%]"],
         {"bank_zh": "sample bank, Chinese", "shop": "sample shop, English"},
     )
-    return f"{scores}\n\n{found}"
 
 
 def embedded_zh() -> str:
-    scores = _embedded(
+    return _embedded(
         {
             "tf-idf": "tf-idf（不用编码器）",
             "minilm": "minilm",
             "embedded": "embedded，256 维",
             "embedded, first 128": "前 128 维",
             "embedded, first 64": "前 64 维",
-        }
-    )
-    found = _found(
+        },
         ["问库", "测试问句", "embedded", "minilm", "差值 [95%]"],
         {"bank_zh": "示例银行（中文）", "shop": "示例网店（英文）"},
     )
-    return f"{scores}\n\n{found}"
 
 
 def _objectives(language: str) -> str:

@@ -6,9 +6,7 @@ import csv
 import hashlib
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +14,8 @@ import pytest
 from semsearch.encoder import Encoder
 from semsearch.encoder.source import resolve
 from semsearch.errors import EncoderError
+from semsearch.files import folder_size
+from semsearch.tables import read_bank
 
 DEMO = Path(__file__).parents[2] / "index" / "demo"
 FOLDER = resolve("embedded")
@@ -26,23 +26,19 @@ def encoder() -> Encoder:
     return Encoder.load("embedded")
 
 
-def files() -> list[Path]:
-    return [path for path in FOLDER.rglob("*") if path.is_file()]
-
-
 def test_every_file_is_what_was_shipped() -> None:
     lines = (FOLDER / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
     kept = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     found = {
         path.relative_to(FOLDER).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files()
-        if path.name != "SHA256SUMS"
+        for path in FOLDER.rglob("*")
+        if path.is_file() and path.name != "SHA256SUMS"
     }
     assert found == kept
 
 
 def test_it_is_small_and_says_what_it_is() -> None:
-    assert sum(path.stat().st_size for path in files()) <= 20 << 20
+    assert folder_size(FOLDER) <= 20 << 20
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert "license: apache-2.0" in card and "CC BY-SA" in card and "all-MiniLM-L6-v2" in card
 
@@ -94,26 +90,17 @@ def test_a_question_is_found_in_the_other_language(encoder: Encoder, dim: int) -
 
 @pytest.mark.parametrize(("bank", "least"), [("bank_zh", 0.75), ("shop", 0.5)])
 def test_the_sample_banks_are_answered(encoder: Encoder, bank: str, least: float) -> None:
-    rows = read(f"{bank}.csv")
-    key, question, _, *others = rows[0]
-    columns = [question, *(name for name in others if name.startswith(("phrasing", "相似问")))]
-    phrasings = [(row[column], row[key]) for row in rows for column in columns if row[column]]
-    queries = [row for row in read(f"{bank}_queries.csv") if row["key"]]
+    questions = read_bank(DEMO / f"{bank}.csv").questions
+    phrasings = [(text, q.key) for q in questions for text in q.texts]
+    with (DEMO / f"{bank}_queries.csv").open(encoding="utf-8", newline="") as file:
+        queries = [(row["text"], row["key"]) for row in csv.DictReader(file) if row["key"]]
     texts, keys = zip(*phrasings, strict=True)
-    nearest = (vectors_of(encoder, queries) @ encoder.encode(texts).T).argmax(axis=1)
-    right = [keys[n] == row["key"] for n, row in zip(nearest, queries, strict=True)]
+    asked, wanted = zip(*queries, strict=True)
+    nearest = (encoder.encode(asked) @ encoder.encode(texts).T).argmax(axis=1)
+    right = [keys[n] == key for n, key in zip(nearest, wanted, strict=True)]
     assert np.mean(right) >= least
 
 
 def test_it_cannot_be_trained_or_moved_to_torch() -> None:
     with pytest.raises(EncoderError, match="ONNX"):
         Encoder.load("embedded", runtime="torch")
-
-
-def read(name: str) -> list[dict[str, Any]]:
-    with (DEMO / name).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def vectors_of(encoder: Encoder, queries: Sequence[dict[str, Any]]) -> Any:
-    return encoder.encode([row["text"] for row in queries])
