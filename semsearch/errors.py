@@ -5,6 +5,7 @@ SemsearchError
 │   └── BadRowsError         rows of a table are bad; `problems` lists them
 ├── EncoderError             an encoder cannot be loaded, or cannot do what was asked
 │   └── EncoderMismatchError an index is opened with an encoder that did not build it
+├── FactoryError             FAISS cannot index vectors in the way that was asked for
 ├── MissingExtraError        an optional dependency is not installed
 ├── IndexNotFoundError       no index at this path
 ├── CorruptIndexError        a file of an index is damaged
@@ -52,6 +53,10 @@ class EncoderError(SemsearchError):
 
 class EncoderMismatchError(EncoderError):
     """An index is opened with an encoder other than the one it was built with."""
+
+
+class FactoryError(SemsearchError):
+    """FAISS does not know such an index, or there are too few vectors for it."""
 
 
 class MissingExtraError(SemsearchError):

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from semsearch import identity
+from semsearch.ann import Setting
 from semsearch.encoder import Encoder
 from semsearch.encoding import Progress
 from semsearch.errors import EncoderError
@@ -97,6 +98,7 @@ class Index:
         whiten: int | None = None,
         whiten_on: Sequence[str] | None = None,
         score: Score | None = None,
+        factory: str | None = None,
         rebuild: bool = False,
         allow_removal: bool = False,
         wait_seconds: float = 0.0,
@@ -119,6 +121,9 @@ class Index:
             whiten: dimensions to whiten to (Su et al. 2021).
             whiten_on: texts to fit the whitening on, in place of the bank's phrasings.
             score: "best" or "top3": how a standard question is scored by its phrasings.
+            factory: how vectors are indexed: "auto", or a FAISS factory string and after a space
+                what is set on it, "IVF1024,SQ8 nprobe=32". The default is the index's own, then
+                "auto": every vector is searched until there are so many that a graph pays.
             rebuild: encode everything again, with another encoder if one is named.
             allow_removal: let a sync remove more than half of the bank.
             wait_seconds: how long to wait for another writer; negative waits for ever.
@@ -132,6 +137,7 @@ class Index:
             DataError: the table cannot be used; nothing was written.
             EncoderError: the encoder cannot be had, or not like this.
             EncoderMismatchError: the index was built with another encoder, and not `rebuild`.
+            FactoryError: FAISS knows no such factory; nothing was written.
             ConfirmationError: more than half of the bank would go, and not `allow_removal`.
             IndexBusyError: another process is writing.
             StorageError: the disk is full or read-only; what was committed before stands.
@@ -159,7 +165,12 @@ class Index:
             recipe = replace(recipe, encoder=recipe.load())
         with _writing(directory, wait_seconds, progress) as change:
             report = change.build(
-                bank, recipe, score=score, rebuild=rebuild, allow_removal=allow_removal
+                bank,
+                recipe,
+                score=score,
+                factory=Setting.parse(factory) if factory else None,
+                rebuild=rebuild,
+                allow_removal=allow_removal,
             )
         index = cls(directory, runtime=runtime, device=device)
         index.report = report
@@ -311,6 +322,7 @@ class Index:
             "score": meta.score,
             "generation": meta.generation,
             "factory": snapshot.factory if snapshot else None,
+            "parameters": snapshot.parameters if snapshot else None,
             "in_snapshot": snapshot.count - meta.tombstones if snapshot else 0,
             "size_bytes": folder_size(self.path),
         }

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from semsearch.ann import FLAT, Neighbours
+from semsearch.ann import AUTO, EXACT, Neighbours, Setting, automatic
+from semsearch.errors import FactoryError
 from semsearch.store import BankReader, BankWriter, Meta, Snapshot
 
 # Up to here, rows that the snapshot lacks are read at every start in a moment.
@@ -14,10 +16,22 @@ _LAG = 256
 _LAG_SHARE = 0.05
 
 
+log = logging.getLogger(__name__)
+
+
+def setting(meta: Meta) -> Setting:
+    """What the next snapshot of an index is made as."""
+    if meta.factory == AUTO:
+        return automatic(meta.phrasings, meta.dim)
+    return Setting(meta.factory, meta.parameters)
+
+
 def is_due(meta: Meta) -> bool:
     """Whether so much changed since the snapshot that a new one pays."""
     if meta.snapshot is None:
         return meta.phrasings > 0
+    if Setting(meta.snapshot.factory, meta.snapshot.parameters) != setting(meta):
+        return True
     newer = meta.phrasings - (meta.snapshot.count - meta.tombstones)
     return newer + meta.tombstones > max(_LAG, _LAG_SHARE * meta.snapshot.count)
 
@@ -43,14 +57,21 @@ def make(
         written = writer.set_snapshot(replace(meta, snapshot=None))
     else:
         name = f"vectors-{meta.generation + 1}.faiss"
-        size_bytes, crc32 = Neighbours.build(labels, vectors, FLAT).save(directory / name)
+        wanted = setting(meta)
+        try:
+            neighbours = Neighbours.build(labels, vectors, wanted)
+        except FactoryError as error:  # the bank has shrunk: answers matter more than speed
+            log.warning("%s: %s Every vector is searched instead.", directory, error)
+            wanted, neighbours = EXACT, Neighbours.build(labels, vectors)
+        size_bytes, crc32 = neighbours.save(directory / name)
         snapshot = Snapshot(
             name=name,
             size_bytes=size_bytes,
             crc32=crc32,
             max_id=int((labels & 0xFFFFFFFF).max()),
             count=len(labels),
-            factory=FLAT,
+            factory=wanted.factory,
+            parameters=wanted.parameters,
         )
         written = writer.set_snapshot(replace(meta, snapshot=snapshot))
     _tidy(directory, keep=(before or meta, meta, written))

@@ -9,13 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from semsearch.ann import Neighbours, merge
+from semsearch.ann import Neighbours, check_file, merge
+from semsearch.encoder.cache import remembered
 from semsearch.errors import CorruptIndexError
 from semsearch.ranking import Counts
-from semsearch.store import BankReader, Meta
+from semsearch.store import BankReader, Meta, Snapshot
 from semsearch.types import Ids, Scores, Vectors
 
 log = logging.getLogger(__name__)
+
+_REMEMBERED_FROM = 1 << 24
+"""Bytes; larger snapshots are read through once, and again when the file has changed."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,9 @@ class View:
     """The snapshot, less what was removed since, plus what is newer."""
 
     meta: Meta
-    snapshot: Neighbours | None
+    version: tuple[int, int]  # of the database
+    whole: Neighbours | None  # the snapshot as it was written
+    snapshot: Neighbours | None  # less what was removed
     newer: Neighbours | None
     tombstones: Ids
 
@@ -32,20 +38,21 @@ class View:
         """Load the state that `meta` names; to be called inside `reader.reading()`.
 
         Args:
-            last: an earlier view, whose snapshot is used again where it is still the same.
+            last: an earlier view, used again as far as it is still the same.
 
         Raises:
             CorruptIndexError: rows are damaged. A damaged snapshot is no error: the rows hold
                 everything, and are searched instead.
         """
+        version = reader.version()
+        if last and (last.version, last.meta) == (version, meta):
+            return last
         snapshot = None
-        if last and last.snapshot and last.meta.snapshot == meta.snapshot:
-            snapshot = last.snapshot
+        if last and last.whole and last.meta.snapshot == meta.snapshot:
+            snapshot = last.whole
         elif meta.snapshot:
             try:
-                snapshot = Neighbours.load(
-                    directory / meta.snapshot.name, meta.snapshot.size_bytes, meta.snapshot.crc32
-                )
+                snapshot = _load(directory, meta.snapshot)
             except CorruptIndexError as error:
                 log.warning(
                     "%s. Searching the rows instead; mend it with: semsearch compact %s",
@@ -53,11 +60,14 @@ class View:
                     directory,
                 )
         labels, vectors = reader.newer(meta, use_snapshot=snapshot is not None)
+        tombstones = reader.tombstones(meta) if snapshot else np.zeros(0, np.int64)
         return cls(
             meta=meta,
-            snapshot=snapshot,
+            version=version,
+            whole=snapshot,
+            snapshot=snapshot and snapshot.without(tombstones),
             newer=Neighbours.build(labels, vectors) if len(labels) else None,
-            tombstones=reader.tombstones(meta) if snapshot else np.zeros(0, np.int64),
+            tombstones=tombstones,
         )
 
     def __len__(self) -> int:
@@ -74,7 +84,29 @@ class View:
         """The n nearest phrasings of each query (m, d): scores and labels, both (m, n)."""
         parts = []
         if self.snapshot:
-            parts.append(self.snapshot.search(queries, n, exclude=self.tombstones))
+            parts.append(self.snapshot.search(queries, n))
         if self.newer:
             parts.append(self.newer.search(queries, n))
         return parts[0] if len(parts) == 1 else merge(parts, n)
+
+
+def _load(directory: Path, snapshot: Snapshot) -> Neighbours:
+    """The FAISS file of a snapshot, once it is known to be what was written.
+
+    Raises:
+        CorruptIndexError: it is not, or it is gone.
+    """
+    path = directory / snapshot.name
+
+    def check() -> dict[str, int]:
+        check_file(path, snapshot.size_bytes, snapshot.crc32)
+        return {"crc32": snapshot.crc32}
+
+    try:
+        large = snapshot.size_bytes >= _REMEMBERED_FROM
+        found = remembered("snapshot", [path], check) if large else check()
+    except OSError as error:
+        raise CorruptIndexError(f"{path}: {error.strerror}") from error
+    if found.get("crc32") != snapshot.crc32:
+        raise CorruptIndexError(f"{path}: the file is not what was written")
+    return Neighbours.load(path)

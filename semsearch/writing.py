@@ -15,7 +15,7 @@ from time import perf_counter
 import numpy as np
 
 from semsearch import snapshots, sync
-from semsearch.ann import require_faiss
+from semsearch.ann import Setting, check, require_faiss
 from semsearch.encoder import Encoder
 from semsearch.encoding import Batches, Progress, encode, text_warnings
 from semsearch.errors import IndexNotFoundError, StorageError
@@ -60,16 +60,17 @@ class Writing:
         recipe: Recipe,
         *,
         score: Score | None,
+        factory: Setting | None,
         rebuild: bool,
         allow_removal: bool,
     ) -> SyncReport:
         """Make the index of a bank, or bring it in line with it."""
         existing = self.existing
         if existing is None or rebuild:
-            return self._encode_again(bank, recipe, score, allow_removal)
+            return self._encode_again(bank, recipe, score, factory, allow_removal)
         with existing.reader.reading() as meta:
             recipe.check(self.directory, meta, existing.reader)
-        return self.sync(bank, recipe, score=score, allow_removal=allow_removal)
+        return self.sync(bank, recipe, score=score, factory=factory, allow_removal=allow_removal)
 
     def sync(
         self,
@@ -78,6 +79,7 @@ class Writing:
         *,
         remove_missing: bool = True,
         score: Score | None = None,
+        factory: Setting | None = None,
         allow_removal: bool = False,
     ) -> SyncReport:
         """Bring an existing index in line with a bank, or add a bank to it."""
@@ -89,7 +91,7 @@ class Writing:
         if not allow_removal:
             sync.check_removal(plan, len(rows))
         warnings = sync.same_question(bank)
-        return self._carry_out(plan, recipe, replace(meta, score=score or meta.score), warnings)
+        return self._carry_out(plan, recipe, _asked(meta, score, factory), warnings)
 
     def remove(self, keys: Sequence[str], recipe: Recipe) -> SyncReport:
         """Remove standard questions by key."""
@@ -137,6 +139,7 @@ class Writing:
         bank: Sequence[StandardQuestion],
         recipe: Recipe,
         score: Score | None,
+        factory: Setting | None,
         allow_removal: bool,
     ) -> SyncReport:
         """Encode the whole bank: the first build, or a rebuild."""
@@ -144,6 +147,8 @@ class Writing:
         if existing:
             recipe = recipe.filled_from(existing.meta)
         base = recipe.load()
+        if factory:
+            check(factory, recipe.whiten or base.dim)
         plan = self._plan_all(bank, base.dim, allow_removal)
         texts = plan.missing()
         warnings = sync.same_question(bank) + text_warnings(base, texts)
@@ -166,9 +171,9 @@ class Writing:
             vectors = dict(zip(texts, rows, strict=True))
         if existing:
             meta = replace(existing.meta, dim=encoder.dim, encoder=record, snapshot=None)
-            meta = replace(meta, score=score or meta.score)
         else:
-            meta = Meta(dim=encoder.dim, encoder=record, score=score or DEFAULT_SCORE)
+            meta = Meta(dim=encoder.dim, encoder=record, score=DEFAULT_SCORE)
+        meta = _asked(meta, score, factory)
         warnings += self._commit(plan, vectors, meta)
         return self._report(plan, warnings)
 
@@ -239,6 +244,18 @@ class Writing:
             seconds=perf_counter() - self.started,
             warnings=tuple(warnings),
         )
+
+
+def _asked(meta: Meta, score: Score | None, factory: Setting | None) -> Meta:
+    """`meta` with what was asked for in place of what there was.
+
+    Raises:
+        FactoryError: FAISS cannot make this.
+    """
+    if factory:
+        check(factory, meta.dim)
+        meta = replace(meta, factory=factory.factory, parameters=factory.parameters)
+    return replace(meta, score=score or meta.score)
 
 
 def _little_to_fit_on(whitening: Whitening) -> SyncWarning:

@@ -3,98 +3,144 @@
 from __future__ import annotations
 
 import zlib
-from functools import cache
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from semsearch.errors import CorruptIndexError, MissingExtraError
+from semsearch.ann import setting as settings
+from semsearch.ann.flat import nearest
+from semsearch.ann.library import faiss, threads
+from semsearch.ann.parameters import refined, search_all, search_parameters
+from semsearch.ann.setting import EXACT, Setting
+from semsearch.errors import CorruptIndexError
 from semsearch.files import atomic_write
 from semsearch.types import Ids, Scores, Vectors
 
-FLAT = "Flat"
+Hidden: TypeAlias = NDArray[np.bool_]
+"""(n,) rows that must not be found."""
+
 _THREADED_FROM = 8
-
-
-def _faiss() -> Any:
-    try:
-        import faiss
-    except ImportError as error:
-        raise MissingExtraError("faiss", "cpu") from error
-    return faiss
-
-
-def require_faiss() -> None:
-    """Find out that FAISS is missing before any work is done.
-
-    Raises:
-        MissingExtraError: it is not installed.
-    """
-    _faiss()
-
-
-@cache
-def _threads() -> int:
-    """How many threads FAISS takes when it is left alone."""
-    return int(_faiss().omp_get_max_threads())
+_MAPPED_FROM = 1 << 24
+"""Bytes; smaller files are read in a moment, and stay whole whatever becomes of the file."""
+_CHUNK = 1 << 24
 
 
 class Neighbours:
-    """Vectors with 64-bit labels, searched by inner product."""
+    """Vectors with 64-bit labels, searched by inner product.
 
-    def __init__(self, index: Any) -> None:
+    The file holds an `IDMap` over the index of the setting; in memory the two are apart, so that
+    what is hidden from a search can be said by row.
+    """
+
+    def __init__(self, index: Any, hidden: Hidden | None = None) -> None:
+        """index: an `IDMap` over (n, d); hidden: (n,)."""
         self._index = index
+        self._inner = faiss().downcast_index(index.index)
+        self._hidden = hidden
 
     @classmethod
-    def build(cls, labels: Ids, vectors: Vectors, factory: str = FLAT) -> Neighbours:
+    def build(cls, labels: Ids, vectors: Vectors, setting: Setting = EXACT) -> Neighbours:
         """Index vectors (n, d) under labels (n,).
 
-        Args:
-            factory: a FAISS factory string.
+        Raises:
+            FactoryError: the setting is not one for these vectors.
         """
-        faiss = _faiss()
-        index = faiss.index_factory(
-            vectors.shape[1], f"IDMap2,{factory}", faiss.METRIC_INNER_PRODUCT
-        )
-        index.train(vectors)
+        library = faiss()
+        library.omp_set_num_threads(threads())
+        inner = settings.make(setting, vectors.shape[1])
+        settings.train(inner, vectors, setting)
+        index = library.IndexIDMap(inner)
         index.add_with_ids(vectors, labels)
         return cls(index)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
-    @property
+    @cached_property
     def labels(self) -> Ids:
         """Every label (n,), in the order of adding."""
-        return np.asarray(_faiss().vector_to_array(self._index.id_map), dtype=np.int64)
+        return np.asarray(faiss().vector_to_array(self._index.id_map), dtype=np.int64)
 
     def vectors(self) -> Vectors:
         """Every vector (n, d), in the order of `labels`, as the index keeps it."""
-        return np.asarray(self._index.index.reconstruct_n(0, len(self)), dtype=np.float32)
+        kept = refined(self._inner).reconstruct_n(0, len(self))
+        return np.asarray(kept, dtype=np.float32)
 
-    def search(self, queries: Vectors, n: int, exclude: Ids | None = None) -> tuple[Scores, Ids]:
+    @cached_property
+    def exact(self) -> bool:
+        """Whether every vector is looked at, as it is."""
+        return isinstance(self._inner, faiss().IndexFlat)
+
+    @cached_property
+    def keeps_vectors(self) -> bool:
+        """Whether `vectors` gives them as they were added, and scores are exact."""
+        return isinstance(refined(self._inner), faiss().IndexFlat)
+
+    def without(self, labels: Ids) -> Neighbours:
+        """The same vectors, of which those with these labels are never found."""
+        if not len(labels):
+            return self
+        return Neighbours(self._index, np.isin(self.labels, labels))
+
+    def search(self, queries: Vectors, n: int) -> tuple[Scores, Ids]:
         """The n best of each query.
 
         Args:
             queries: (m, d) unit vectors.
-            exclude: labels that must not be found.
 
         Returns:
-            Scores (m, n) descending and labels (m, n); label -1 and score -inf pad.
+            Scores (m, n) descending and labels (m, n); label -1 and score -inf pad, only where
+            there are fewer than n.
         """
-        faiss = _faiss()
-        params = None
-        if exclude is not None and len(exclude):
-            selector = faiss.IDSelectorNot(faiss.IDSelectorBatch(exclude))
-            params = faiss.SearchParameters(sel=selector)
-        # For few queries FAISS is faster on one thread, and much so beside another busy process.
-        threads = _threads()
-        faiss.omp_set_num_threads(threads if len(queries) >= _THREADED_FROM else 1)
-        scores, labels = self._index.search(queries, n, params=params)
+        if self.exact and len(queries) == 1:
+            scores, rows = nearest(self._matrix, queries[0], n, self._hidden)
+        else:
+            scores, rows = self._candidates(queries, n)
         # FAISS pads with -1 when fewer than n vectors can be found.
-        scores[labels < 0] = -np.inf
-        return scores, labels
+        found = rows >= 0
+        scores[~found] = -np.inf
+        return scores, np.where(found, self.labels[rows], -1)
+
+    def _candidates(self, queries: Vectors, n: int) -> tuple[Scores, Ids]:
+        """Rows in place of labels; who gets too few of them is searched again among all."""
+        # For few queries FAISS is faster on one thread, and much so beside another busy process.
+        faiss().omp_set_num_threads(threads() if len(queries) >= _THREADED_FROM else 1)
+        if self._hidden is not None and self.exact:
+            scores, rows = self._take_out(queries, n, self._hidden)
+        else:
+            params = search_parameters(self._inner, self._selector)
+            scores, rows = self._inner.search(queries, n, params=params)
+        short = (rows >= 0).sum(axis=1) < min(n, len(self) - self._n_hidden)
+        if short.any():
+            scores[short], rows[short] = search_all(self._inner, queries[short], n, self._selector)
+        return scores, rows
+
+    def _take_out(self, queries: Vectors, n: int, hidden: Hidden) -> tuple[Scores, Ids]:
+        """Look for more than n and take out what is hidden: FAISS selects without BLAS."""
+        scores, rows = self._inner.search(queries, n + min(n, self._n_hidden))
+        rows[hidden[rows]] = -1
+        order = np.argsort(rows < 0, axis=1, kind="stable")[:, :n]
+        return np.take_along_axis(scores, order, 1), np.take_along_axis(rows, order, 1)
+
+    @cached_property
+    def _matrix(self) -> Vectors:
+        """The vectors (n, d) of a Flat index, where they are."""
+        shape = (len(self), self._inner.d)
+        values = faiss().rev_swig_ptr(self._inner.get_xb(), shape[0] * shape[1])
+        return np.asarray(values, np.float32).reshape(shape)
+
+    @cached_property
+    def _n_hidden(self) -> int:
+        return 0 if self._hidden is None else int(self._hidden.sum())
+
+    @cached_property
+    def _selector(self) -> Any:
+        if self._hidden is None:
+            return None
+        return faiss().IDSelectorBitmap(np.packbits(~self._hidden, bitorder="little"))
 
     def save(self, path: Path) -> tuple[int, int]:
         """Write beside, fsync, rename: a reader sees the whole file or none.
@@ -105,25 +151,46 @@ class Neighbours:
         Raises:
             StorageError: the disk is full or refuses.
         """
-        data = _faiss().serialize_index(self._index)
+        data = faiss().serialize_index(self._index)
         with atomic_write(path) as file:
             file.write(data)
         return data.nbytes, zlib.crc32(data)
 
     @classmethod
-    def load(cls, path: Path, size_bytes: int, crc32: int) -> Neighbours:
-        """Read what `save` wrote.
+    def load(cls, path: Path) -> Neighbours:
+        """Read what `save` wrote; a large file is mapped into memory, and read where it is used.
 
         Raises:
-            CorruptIndexError: the file is missing, or is not what was written.
+            CorruptIndexError: the file is missing, or no FAISS index.
         """
+        library = faiss()
         try:
-            data = np.fromfile(path, dtype=np.uint8)
+            if path.stat().st_size < _MAPPED_FROM:
+                index = library.deserialize_index(np.fromfile(path, dtype=np.uint8))
+            else:
+                index = library.read_index(str(path), library.IO_FLAG_MMAP_IFC)
         except OSError as error:
             raise CorruptIndexError(f"{path}: {error.strerror}") from error
-        if data.nbytes != size_bytes or zlib.crc32(data.data) != crc32:
-            raise CorruptIndexError(f"{path}: the file is not what was written")
-        return cls(_faiss().deserialize_index(data))
+        except RuntimeError as error:
+            raise CorruptIndexError(f"{path}: the file is not what was written") from error
+        return cls(index)
+
+
+def check_file(path: Path, size_bytes: int, crc32: int) -> None:
+    """Compare a file with what `save` returned.
+
+    Raises:
+        CorruptIndexError: it is missing, or has changed.
+    """
+    try:
+        with path.open("rb") as file:
+            size, crc = 0, 0
+            while chunk := file.read(_CHUNK):
+                size, crc = size + len(chunk), zlib.crc32(chunk, crc)
+    except OSError as error:
+        raise CorruptIndexError(f"{path}: {error.strerror}") from error
+    if (size, crc) != (size_bytes, crc32):
+        raise CorruptIndexError(f"{path}: the file is not what was written")
 
 
 def merge(parts: list[tuple[Scores, Ids]], n: int) -> tuple[Scores, Ids]:

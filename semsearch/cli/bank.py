@@ -30,6 +30,10 @@ from semsearch.types import Device, RuntimeName
     type=click.Choice(["best", "top3"]),
     help="Score a standard question by its best phrasing or the mean of its three best.",
 )
+@click.option(
+    "--factory",
+    help="auto, or a FAISS factory string; the default is the index's own.",
+)
 @click.option("--rebuild", is_flag=True, help="Encode everything again, as the options say.")
 @click.option("--yes", is_flag=True, help="Let more than half of the bank be removed.")
 @options.wait_option

@@ -77,12 +77,14 @@ class BankReader:
         """
         self.path = directory / DATABASE
         self._one_at_a_time = RLock()  # a connection has one transaction
+        self._connections = 0
         if not self.path.is_file():
             raise IndexNotFoundError(no_index(directory))
         self._connect()
 
     def _connect(self) -> None:
         self._inode = self._stamp()[0]
+        self._connections += 1
         with sqlite_errors(self.path):
             self._connection, self._immutable = connect_reader(self.path)
 
@@ -126,6 +128,11 @@ class BankReader:
         except OSError as error:
             raise StorageError(f"{self.path}: {error.strerror}.") from error
         return stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+    def version(self) -> tuple[int, int]:
+        """Another one whenever the bank may have changed since; inside `reading()`."""
+        (data,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return self._connections, data
 
     def newer(self, meta: Meta, use_snapshot: bool = True) -> tuple[Ids, Vectors]:
         """Phrasings that the snapshot does not hold: labels (n,), vectors (n, dim).

@@ -43,6 +43,7 @@ class Snapshot:
     max_id: int
     count: int
     factory: str
+    parameters: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Meta:
     tombstones: int = 0
     tombstone_sum: int = 0
     snapshot: Snapshot | None = None
+    factory: str = "auto"  # what snapshots are made as
+    parameters: str = ""
     format: int = FORMAT
     vector_dtype: str = "float32"
 

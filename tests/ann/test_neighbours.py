@@ -5,8 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semsearch.ann import Neighbours, merge
-from semsearch.errors import CorruptIndexError
+from semsearch.ann import (
+    EXACT,
+    Neighbours,
+    Setting,
+    automatic,
+    check,
+    check_file,
+    merge,
+    neighbours,
+)
+from semsearch.errors import CorruptIndexError, FactoryError
 
 
 def _unit(n: int, d: int = 8, seed: int = 0) -> np.ndarray:
@@ -27,8 +36,8 @@ def test_flat_search_is_exact_and_keeps_64_bit_labels() -> None:
 
 def test_excluded_labels_are_never_found() -> None:
     vectors = _unit(100)
-    neighbours = Neighbours.build(LABELS, vectors)
-    _, labels = neighbours.search(vectors[:10], 100, exclude=LABELS[:10])
+    neighbours = Neighbours.build(LABELS, vectors).without(LABELS[:10])
+    _, labels = neighbours.search(vectors[:10], 100)
     assert not np.isin(labels, LABELS[:10]).any()
     assert (labels[:, 90:] == -1).all()  # padded, not repeated
 
@@ -42,8 +51,8 @@ def test_padding_scores_below_everything() -> None:
 def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     vectors = _unit(100)
     path = tmp_path / "vectors-1.faiss"
-    size, crc = Neighbours.build(LABELS, vectors).save(path)
-    again = Neighbours.load(path, size, crc)
+    check_file(path, *Neighbours.build(LABELS, vectors).save(path))
+    again = Neighbours.load(path)
     np.testing.assert_array_equal(again.labels, LABELS)
     np.testing.assert_array_equal(again.vectors(), vectors)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
@@ -60,7 +69,7 @@ def test_a_damaged_file_is_noticed(tmp_path: Path, damage: str) -> None:
     else:
         path.write_bytes(data if damage == "flip" else data[: size // 2])
     with pytest.raises(CorruptIndexError):
-        Neighbours.load(path, size, crc)
+        check_file(path, size, crc)
 
 
 def test_merge_gives_the_best_of_both_and_breaks_ties_by_label() -> None:
@@ -69,3 +78,114 @@ def test_merge_gives_the_best_of_both_and_breaks_ties_by_label() -> None:
     scores, labels = merge([one, two], 3)
     assert labels.tolist() == [[3, 4, 1]]
     np.testing.assert_allclose(scores, [[0.9, 0.9, 0.7]])
+
+
+SETTINGS = [
+    "Flat",
+    "SQ8",
+    "HNSW16_SQ8 efSearch=64",
+    "HNSW16_SQ8,RFlat efSearch=64,k_factor_rf=4",
+    "PCA8,HNSW16_SQ8,RFlat efSearch=100,k_factor_rf=20",
+    "IVF8,SQ8 nprobe=6",
+    "IVF8,PQ8x4fs,Refine(SQfp16) nprobe=6,k_factor_rf=8",
+]
+
+
+@pytest.fixture(scope="module", params=SETTINGS)
+def indexed(request: pytest.FixtureRequest) -> Neighbours:
+    return Neighbours.build(MANY, _unit(len(MANY), 16), Setting.parse(request.param))
+
+
+MANY = np.arange(600, dtype=np.int64) * 3 + (7 << 40)
+
+
+def test_every_setting_finds_most_of_what_is_nearest(indexed: Neighbours) -> None:
+    queries = _unit(20, 16, seed=1)
+    nearest = MANY[np.argsort(-(queries @ _unit(600, 16).T), axis=1)[:, :10]]
+    _, labels = indexed.search(queries, 10)
+    recall = (labels[:, :, None] == nearest[:, None, :]).any(axis=2).mean()
+    assert recall > 0.8
+    one = np.concatenate([indexed.search(queries[i : i + 1], 10)[1] for i in range(20)])
+    np.testing.assert_array_equal(np.sort(one), np.sort(labels))
+
+
+def test_every_setting_leaves_out_what_is_hidden_and_finds_all_else(indexed: Neighbours) -> None:
+    queries = _unit(20, 16, seed=1)
+    hidden = MANY[np.argsort(-(queries @ _unit(600, 16).T), axis=1)[:, :5].ravel()]
+    _, labels = indexed.without(hidden).search(queries, 600)
+    rest = np.setdiff1d(MANY, hidden)
+    for row in labels:
+        np.testing.assert_array_equal(np.sort(row[row >= 0]), rest)
+    assert np.isin(MANY[:3], indexed.search(_unit(600, 16)[:3], 600)[1]).all()  # not changed
+
+
+def test_what_is_hidden_makes_room_for_the_next_best() -> None:
+    vectors, queries = _unit(100), _unit(9, seed=1)
+    order = np.argsort(-(queries @ vectors.T), axis=1)
+    hidden = LABELS[np.unique(order[:, :4])]
+    less = Neighbours.build(LABELS, vectors).without(hidden)
+    expected = [[label for label in LABELS[row] if label not in hidden][:10] for row in order]
+    assert less.search(queries, 10)[1].tolist() == expected
+    assert [less.search(query[None], 10)[1][0].tolist() for query in queries] == expected
+
+
+def test_what_is_hidden_need_not_be_there() -> None:
+    none = Neighbours.build(LABELS, _unit(100)).without(np.array([5]))
+    _, labels = none.search(_unit(3, seed=1), 120)
+    assert all(len(set(row[row >= 0])) == 100 for row in labels)
+
+
+@pytest.mark.parametrize("setting", ["Flat", "PCA8,HNSW16_SQ8,RFlat efSearch=100,k_factor_rf=8"])
+def test_a_mapped_file_answers_as_one_that_was_read(
+    setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, queries = tmp_path / "vectors-1.faiss", _unit(5, 16, seed=1)
+    Neighbours.build(MANY, _unit(len(MANY), 16), Setting.parse(setting)).save(path)
+    read = Neighbours.load(path)
+    monkeypatch.setattr(neighbours, "_MAPPED_FROM", 0)
+    mapped = Neighbours.load(path)
+    path.unlink()
+    for m in (queries, queries[:1]):
+        for one, other in zip(read.search(m, 9), mapped.search(m, 9), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_refined_index_keeps_vectors_and_scores_as_they_are() -> None:
+    vectors, queries = _unit(600, 16), _unit(5, 16, seed=1)
+    exact = Neighbours.build(MANY, vectors, Setting.parse("HNSW16_SQ8,RFlat k_factor_rf=4"))
+    assert exact.keeps_vectors and not exact.exact
+    np.testing.assert_array_equal(exact.vectors(), vectors)
+    scores, labels = exact.search(queries, 9)
+    true = (queries[:, None] * vectors[(labels - (7 << 40)) // 3]).sum(axis=2)
+    np.testing.assert_allclose(scores, true, atol=1e-6)
+    assert not Neighbours.build(MANY, vectors, Setting("SQ8")).keeps_vectors
+
+
+def test_a_setting_is_read_back_as_it_is_written() -> None:
+    for text in SETTINGS:
+        assert str(Setting.parse(text)) == text
+    assert Setting.parse("IVF8,SQ8  nprobe=6, k_factor_rf=2").parameters == "nprobe=6,k_factor_rf=2"
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("Nonsense", "could not parse"),
+        ("HNSW32 nprobe=3", "could not set parameter nprobe"),
+        ("PQ7", "multiple of the number of subquantizers"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(setting: str, says: str) -> None:
+    with pytest.raises(FactoryError, match=says):
+        check(Setting.parse(setting), 16)
+
+
+def test_too_few_vectors_are_said_to_be() -> None:
+    with pytest.raises(FactoryError, match="100 vectors are too few for IVF200,Flat"):
+        Neighbours.build(LABELS, _unit(100), Setting("IVF200,Flat"))
+
+
+def test_every_vector_is_searched_until_a_graph_pays() -> None:
+    assert automatic(50_000, 256) == EXACT
+    assert automatic(20_000, 1024) != EXACT
+    check(automatic(1_000_000, 256), 256)

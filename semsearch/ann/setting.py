@@ -1,0 +1,114 @@
+"""How vectors are indexed: a FAISS factory string, and how much a search may look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from semsearch.ann.library import faiss
+from semsearch.errors import FactoryError
+
+FLAT = "Flat"
+AUTO = "auto"
+
+_FLAT_BYTES = 1 << 26
+"""Up to here every vector is read for a query: 65,536 of 256 dimensions, in 2 to 4 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a snapshot is made as.
+
+    Attributes:
+        factory: a FAISS factory string, "HNSW32_SQ8,RFlat".
+        parameters: what `faiss.ParameterSpace` sets on it, "efSearch=64,k_factor_rf=4"; may be
+            empty.
+    """
+
+    factory: str = FLAT
+    parameters: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.factory} {self.parameters}".rstrip()
+
+    @classmethod
+    def parse(cls, text: str) -> Setting:
+        """What `str` writes: a factory string, and after a space what is set on it."""
+        factory, _, parameters = text.strip().partition(" ")
+        return cls(factory, parameters.replace(" ", ""))
+
+
+EXACT = Setting()
+
+
+def automatic(n: int, dim: int) -> Setting:
+    """The setting for n vectors of dim dimensions, where nobody asked for one.
+
+    A graph over 8-bit codes finds candidates, and the vectors themselves decide among them
+    (Malkov and Yashunin 2018, arXiv:1603.09320).
+    """
+    if n * dim * 4 <= _FLAT_BYTES:
+        return EXACT
+    return Setting("HNSW32_SQ8,RFlat", "efSearch=96,k_factor_rf=3")
+
+
+def check(setting: Setting, dim: int) -> None:
+    """Find out that FAISS does not know a setting before any work is done.
+
+    Raises:
+        FactoryError: it does not, or not for vectors of so many dimensions.
+    """
+    if setting.factory != AUTO:
+        make(setting, dim)
+
+
+def make(setting: Setting, dim: int) -> Any:
+    """An empty FAISS index for inner products.
+
+    Raises:
+        FactoryError: FAISS does not know it, or not for vectors of so many dimensions.
+    """
+    library = faiss()
+    try:
+        index = library.index_factory(dim, setting.factory, library.METRIC_INNER_PRODUCT)
+        _keep_quiet(index)
+        set_parameters(index, setting.parameters)
+    except RuntimeError as error:  # what FAISS throws for everything
+        raise FactoryError(
+            f"FAISS cannot make {setting} for {dim} dimensions: {_reason(error)}. Take auto, or "
+            "see FAISS's list of factory strings."
+        ) from error
+    return index
+
+
+def set_parameters(index: Any, parameters: str) -> None:
+    """Set what a search may look at, on an index and those that it is made of."""
+    if parameters:
+        faiss().ParameterSpace().set_index_parameters(index, parameters)
+
+
+def train(index: Any, vectors: Any, setting: Setting) -> None:
+    """Learn what the setting learns from the vectors (n, dim) themselves.
+
+    Raises:
+        FactoryError: there are too few.
+    """
+    try:
+        index.train(vectors)
+    except RuntimeError as error:
+        raise FactoryError(
+            f"{len(vectors):,} vectors are too few for {setting.factory}: {_reason(error)}."
+        ) from error
+
+
+def _keep_quiet(index: Any) -> None:
+    """FAISS writes to stderr by itself where clusters are small."""
+    try:
+        faiss().extract_index_ivf(index).cp.min_points_per_centroid = 1
+    except RuntimeError:  # it is none with clusters
+        return
+
+
+def _reason(error: RuntimeError) -> str:
+    """FAISS's own words, without the place in its source."""
+    return str(error).strip().splitlines()[-1].rpartition(": ")[2][:200].rstrip(".")
