@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -345,13 +345,6 @@ def _writing(
 
 
 def _bank(source: Any, table: dict[str, Any]) -> Sequence[StandardQuestion]:
-    from semsearch.tables import Bank, read_bank
+    from semsearch.tables import standard_questions
 
-    if isinstance(source, Bank):
-        return source.questions
-    if isinstance(source, Iterable) and not isinstance(source, str):
-        rows = list(source)
-        if rows and all(isinstance(row, StandardQuestion) for row in rows):
-            return rows
-        source = source if hasattr(source, "columns") else rows
-    return read_bank(source, **table).questions
+    return standard_questions(source, **table)
