@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
-from semsearch.ann import Neighbours, merge
+from semsearch.ann import FLAT, Neighbours, merge
 from semsearch.errors import CorruptIndexError
 from semsearch.ranking import Counts
-from semsearch.store import BankReader, Meta
+from semsearch.selection import Selection, select
+from semsearch.store import BankReader, Columns, Condition, Meta
+from semsearch.store.rows import load_vectors, split_label
 from semsearch.types import Ids, Scores, Vectors
 
 log = logging.getLogger(__name__)
+
+_CONDITIONS_KEPT = 32
 
 
 @dataclass(frozen=True)
@@ -23,21 +28,28 @@ class View:
     """The snapshot, less what was removed since, plus what is newer."""
 
     meta: Meta
+    state: tuple[int, int]
     snapshot: Neighbours | None
     newer: Neighbours | None
     tombstones: Ids
+    _columns: list[Columns] = field(default_factory=list, repr=False)  # none before a condition
+    _selections: dict[str, Selection] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, directory: Path, reader: BankReader, meta: Meta, last: View | None) -> View:
         """Load the state that `meta` names; to be called inside `reader.reading()`.
 
         Args:
-            last: an earlier view, whose snapshot is used again where it is still the same.
+            last: an earlier view, which is used again where nothing was committed since, and its
+                snapshot where that is still the same.
 
         Raises:
             CorruptIndexError: rows are damaged. A damaged snapshot is no error: the rows hold
                 everything, and are searched instead.
         """
+        state = reader.state()
+        if last and last.state == state:
+            return last
         snapshot = None
         if last and last.snapshot and last.meta.snapshot == meta.snapshot:
             snapshot = last.snapshot
@@ -55,6 +67,7 @@ class View:
         labels, vectors = reader.newer(meta, use_snapshot=snapshot is not None)
         return cls(
             meta=meta,
+            state=state,
             snapshot=snapshot,
             newer=Neighbours.build(labels, vectors) if len(labels) else None,
             tombstones=reader.tombstones(meta) if snapshot else np.zeros(0, np.int64),
@@ -78,3 +91,43 @@ class View:
         if self.newer:
             parts.append(self.newer.search(queries, n))
         return parts[0] if len(parts) == 1 else merge(parts, n)
+
+    def passing(self, reader: BankReader, condition: Condition) -> Selection:
+        """What passes a condition; to be called inside `reader.reading()`.
+
+        The answer is kept: one condition is evaluated once in one state.
+
+        Raises:
+            DataError: the condition cannot be used.
+            CorruptIndexError: rows are damaged.
+        """
+        known = self._selections.pop(condition.identity, None)
+        if known is not None:
+            self._selections[condition.identity] = known  # the last one used goes last
+            return known
+        if not self._columns:
+            self._columns.append(reader.columns(self.meta))
+        questions, lasting = self._columns[0].passing(condition)
+        found = select(questions, self._parts, self._stored(reader))
+        if lasting:
+            self._selections[condition.identity] = found
+            if len(self._selections) > _CONDITIONS_KEPT:
+                del self._selections[next(iter(self._selections))]
+        return found
+
+    @property
+    def _parts(self) -> list[tuple[Neighbours, Ids]]:
+        nothing = np.zeros(0, np.int64)
+        parts = ((self.snapshot, self.tombstones), (self.newer, nothing))
+        return [(part, removed) for part, removed in parts if part]
+
+    def _stored(self, reader: BankReader) -> Callable[[Ids], Vectors] | None:
+        if self.snapshot is None or (self.meta.snapshot and self.meta.snapshot.factory == FLAT):
+            return None  # everything in memory is as it was stored
+
+        def vectors(labels: Ids) -> Vectors:
+            ids = [split_label(label)[1] for label in labels.tolist()]
+            rows = reader.phrasings(ids)
+            return load_vectors([rows[id_].vector for id_ in ids], self.meta.dim)
+
+        return vectors

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from semsearch.errors import CorruptIndexError, MissingExtraError
 from semsearch.files import atomic_write
-from semsearch.types import Ids, Scores, Vectors
+from semsearch.types import Ids, Mask, Scores, Vectors
 
 FLAT = "Flat"
 _THREADED_FROM = 8
@@ -64,34 +64,53 @@ class Neighbours:
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
-    @property
+    @cached_property
     def labels(self) -> Ids:
         """Every label (n,), in the order of adding."""
         return np.asarray(_faiss().vector_to_array(self._index.id_map), dtype=np.int64)
 
-    def vectors(self) -> Vectors:
-        """Every vector (n, d), in the order of `labels`, as the index keeps it."""
-        return np.asarray(self._index.index.reconstruct_n(0, len(self)), dtype=np.float32)
+    def vectors(self, among: Mask | None = None) -> Vectors:
+        """The vectors (n, d), in the order of `labels`, as the index keeps them.
 
-    def search(self, queries: Vectors, n: int, exclude: Ids | None = None) -> tuple[Scores, Ids]:
+        Args:
+            among: (len,) which of them; None gives all.
+        """
+        if among is None:
+            found = self._index.index.reconstruct_n(0, len(self))
+        else:
+            found = self._index.index.reconstruct_batch(np.flatnonzero(among))
+        return np.asarray(found, dtype=np.float32)
+
+    def search(
+        self, queries: Vectors, n: int, exclude: Ids | None = None, among: Mask | None = None
+    ) -> tuple[Scores, Ids]:
         """The n best of each query.
 
         Args:
             queries: (m, d) unit vectors.
             exclude: labels that must not be found.
+            among: (len,) in place of it, what alone may be found, in the order of `labels`.
 
         Returns:
             Scores (m, n) descending and labels (m, n); label -1 and score -inf pad.
         """
         faiss = _faiss()
-        params = None
-        if exclude is not None and len(exclude):
+        index, params = self._index, None
+        if among is not None:
+            # The inner index counts its vectors from 0, so a bitmap can say which may be found. It
+            # needs no time to be made, and is asked faster than a set of labels with its hashes.
+            index = self._index.index
+            bitmap = np.packbits(among, bitorder="little")
+            params = faiss.SearchParameters(sel=faiss.IDSelectorBitmap(bitmap))
+        elif exclude is not None and len(exclude):
             selector = faiss.IDSelectorNot(faiss.IDSelectorBatch(exclude))
             params = faiss.SearchParameters(sel=selector)
         # For few queries FAISS is faster on one thread, and much so beside another busy process.
         threads = _threads()
         faiss.omp_set_num_threads(threads if len(queries) >= _THREADED_FROM else 1)
-        scores, labels = self._index.search(queries, n, params=params)
+        scores, labels = index.search(queries, n, params=params)
+        if among is not None:
+            labels = np.where(labels < 0, -1, self.labels[labels])
         # FAISS pads with -1 when fewer than n vectors can be found.
         scores[labels < 0] = -np.inf
         return scores, labels

@@ -13,6 +13,7 @@ import numpy as np
 
 from semsearch.errors import CorruptIndexError, IndexBusyError, IndexNotFoundError, StorageError
 from semsearch.store import meta as meta_table
+from semsearch.store.columns import Columns
 from semsearch.store.connection import DATABASE, connect_reader, damaged, sqlite_errors
 from semsearch.store.meta import Meta
 from semsearch.store.rows import checksum, label_of, load_vectors
@@ -77,6 +78,7 @@ class BankReader:
         """
         self.path = directory / DATABASE
         self._one_at_a_time = RLock()  # a connection has one transaction
+        self._connections = 0
         if not self.path.is_file():
             raise IndexNotFoundError(no_index(directory))
         self._connect()
@@ -85,6 +87,7 @@ class BankReader:
         self._inode = self._stamp()[0]
         with sqlite_errors(self.path):
             self._connection, self._immutable = connect_reader(self.path)
+        self._connections += 1
 
     def close(self) -> None:
         """Close the database."""
@@ -119,6 +122,14 @@ class BankReader:
                         self._connection.execute("ROLLBACK")
             if self._immutable and self._stamp() != before:
                 raise IndexBusyError(f"{self.path}: it was written while it was read. Try again.")
+
+    def state(self) -> tuple[int, int]:
+        """The same as long as the bank is, another after every commit; to be called in `reading`.
+
+        No generation tells an index from another one that was put in its place; this does.
+        """
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return self._connections, version
 
     def _stamp(self) -> tuple[int, int, int]:
         try:
@@ -195,6 +206,14 @@ class BankReader:
         if len(found) != meta.questions:
             raise self._damaged(f"{meta.questions} questions expected, {len(found)} found")
         return found
+
+    def columns(self, meta: Meta) -> Columns:
+        """What conditions look at, of the whole bank.
+
+        Raises:
+            CorruptIndexError: a row is damaged or missing, so that it could pass or fail wrongly.
+        """
+        return Columns(self.questions_by_key(meta).values())
 
     def bank(self, meta: Meta) -> Iterator[StandardQuestion]:
         """The whole bank, in the order it came."""

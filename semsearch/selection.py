@@ -1,0 +1,69 @@
+"""The part of an index that passes a condition, ready to be searched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from semsearch.ann import Neighbours, merge
+from semsearch.store.rows import ID_BITS
+from semsearch.types import Ids, Mask, Scores, Vectors
+
+EXACT_UP_TO = 4096
+"""So many phrasings are copied and searched alone, exactly whatever the factory.
+
+Among a million, that is tens of times as fast as asking of each whether it may be found; and an
+approximate index, which looks at some of its vectors only, would find few of them, or none.
+"""
+
+Part = tuple[Neighbours, Ids]
+"""Neighbours, and labels of theirs that have been removed."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Phrasings whose standard questions pass."""
+
+    parts: tuple[tuple[Neighbours, Mask | None], ...]
+    """Neighbours and which of them (in the order of their labels); None is all."""
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def search(self, queries: Vectors, n: int) -> tuple[Scores, Ids]:
+        """The n nearest phrasings of each query (m, d): scores and labels, both (m, n).
+
+        There must be one, as for a View.
+        """
+        found = [part.search(queries, n, among=mask) for part, mask in self.parts]
+        return found[0] if len(found) == 1 else merge(found, n)
+
+
+def select(
+    questions: Ids, parts: Sequence[Part], stored: Callable[[Ids], Vectors] | None
+) -> Selection:
+    """The phrasings of the standard questions with these ids.
+
+    Args:
+        questions: (n,), of those that pass.
+        parts: what an index consists of.
+        stored: gives the vectors (n, d) of labels (n,) as they were encoded; None says that `parts`
+            keep them so.
+    """
+    masks = [
+        np.isin(part.labels >> ID_BITS, questions) & ~np.isin(part.labels, removed)
+        for part, removed in parts
+    ]
+    count = sum(int(mask.sum()) for mask in masks)
+    chosen = [(part, mask) for (part, _), mask in zip(parts, masks, strict=True) if mask.any()]
+    if not 0 < count <= EXACT_UP_TO:
+        return Selection(tuple(chosen), count)
+    labels = np.concatenate([part.labels[mask] for part, mask in chosen])
+    if stored is None:
+        vectors = np.concatenate([part.vectors(mask) for part, mask in chosen])
+    else:
+        vectors = stored(labels)
+    return Selection(((Neighbours.build(labels, vectors), None),), count)
