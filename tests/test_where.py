@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -111,6 +112,21 @@ def test_another_index_in_its_place_is_not_filtered_by_what_was_there(
         (tmp_path / "other").rename(path)
         assert _hits(index, "card", 300, where="shop = 'shop 3'") == ()
         assert len(_hits(index, "card", 300, where="shop = 'elsewhere'")) == 200
+
+
+def test_threads_filter_one_index_each_in_its_own_way(path: Path, tiny_encoder: Encoder) -> None:
+    def shops(number: int) -> list[set[str]]:
+        where = f"shop = 'shop {number % 7}' AND price < {150 + number}"
+        return [
+            {hit.fields["shop"] for hit in _hits(index, "card", 5, where=where)} for _ in range(10)
+        ]
+
+    with Index.open(path, encoder=tiny_encoder) as index, ThreadPoolExecutor(4) as pool:
+        found = pool.map(shops, range(28))
+        for number in range(5):
+            with Index.open(path, encoder=tiny_encoder) as writer:
+                writer.add([replace(BANK[number], answer="another")])
+        assert list(found) == [[{f"shop {number % 7}"}] * 10 for number in range(28)]
 
 
 def test_the_columns_are_read_once_in_one_state(

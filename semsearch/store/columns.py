@@ -143,16 +143,18 @@ class Columns:
             raise condition.error(f"it cannot be used ({error})", self.names) from error
         self._refuse_twins(condition, guard.read)
         if not found:
-            # A number is never equal to a text, which is easily overlooked.
-            kinds = [
-                f"{name} holds {'numbers' if name in self._numeric else 'text'}"
-                for name in self.names
-                if name in guard.read
-            ]
-            log.info(
-                "no standard question passes the condition %s (%s)", condition, ", ".join(kinds)
-            )
+            self._say_that_none_pass(condition, guard.read)
         return np.array([id_ for (id_,) in found], dtype=np.int64), not guard.uses_clock
+
+    def _say_that_none_pass(self, condition: Condition, read: set[str]) -> None:
+        # A number is never equal to a text, which is easily overlooked.
+        kinds = ", ".join(
+            f"{name} holds {'numbers' if name in self._numeric else 'text'}"
+            for name in self.names
+            if name in read
+        )
+        hint = f" ({kinds})" if kinds else ""
+        log.info("no standard question passes the condition %s%s", condition, hint)
 
     def _explained(
         self, condition: Condition, error: sqlite3.Error, refused: str | None
