@@ -264,7 +264,7 @@ class Index:
                 view if condition is None else view.passing(self._reader, condition)
             )
             by_top3 = (score or meta.score) == "top3"
-            ranked = rank(among.search, vectors, k, len(among), view.counts if by_top3 else None)
+            ranked = rank(among.search, vectors, k, len(among), among.counts if by_top3 else None)
             hits = gather(self._reader, ranked, min_score)
         return [Result(query, found) for query, found in zip(queries, hits, strict=True)]
 

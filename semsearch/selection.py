@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from semsearch.ann import Neighbours, merge
+from semsearch.ranking import Counts
 from semsearch.store.rows import ID_BITS
 from semsearch.types import Ids, Mask, Scores, Vectors
 
@@ -24,7 +26,7 @@ Part = tuple[Neighbours, Ids]
 
 @dataclass(frozen=True)
 class Selection:
-    """Phrasings whose standard questions pass."""
+    """Phrasings whose standard questions pass; searched and counted as a View is."""
 
     parts: tuple[tuple[Neighbours, Mask | None], ...]
     """Neighbours and which of them (in the order of their labels); None is all."""
@@ -32,6 +34,12 @@ class Selection:
 
     def __len__(self) -> int:
         return self.count
+
+    @cached_property
+    def counts(self) -> Counts:
+        """How many phrasings each standard question has; it passes with all of them."""
+        labels = [part.labels if mask is None else part.labels[mask] for part, mask in self.parts]
+        return Counts(np.concatenate(labels) if labels else np.zeros(0, np.int64))
 
     def search(self, queries: Vectors, n: int) -> tuple[Scores, Ids]:
         """The n nearest phrasings of each query (m, d): scores and labels, both (m, n).

@@ -118,7 +118,7 @@ def test_a_filtered_search_is_a_brute_force_search_over_what_passes(
                 assert len(passing) == sum(
                     len(vectors) for s, n, vectors in bank.known.values() if s == shop and n < below
                 )
-                for k, top, counts in ((1, 1, None), (4, 1, None), (4, 3, view.counts)):
+                for k, top, counts in ((1, 1, None), (4, 1, None), (4, 3, passing.counts)):
                     ranked = rank(passing.search, queries, k, len(passing), counts)
                     for query, found in zip(queries, ranked, strict=True):
                         expected = bank.best(query, k, top, shop, below)
