@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from semsearch.files import folder_size
 from semsearch.hits import gather
 from semsearch.ranking import SCORES, Score, rank
 from semsearch.recipe import Recipe, made_by
-from semsearch.store import BankReader, Meta
+from semsearch.store import BankReader, Condition, Meta, Where
 from semsearch.store.connection import DATABASE
 from semsearch.sync import SyncReport
 from semsearch.types import Device, Pooling, Result, RuntimeName, StandardQuestion
@@ -26,6 +26,7 @@ from semsearch.verification import VerifyReport, verify
 from semsearch.view import View
 
 if TYPE_CHECKING:
+    from semsearch.selection import Selection
     from semsearch.tables import Roles
     from semsearch.writing import Writing
 
@@ -239,6 +240,7 @@ class Index:
         *,
         min_score: float | None = None,
         score: Score | None = None,
+        where: Where | None = None,
     ) -> list[Result]:
         """The k best standard questions for each text.
 
@@ -247,12 +249,15 @@ class Index:
             k: hits per query, at least 1.
             min_score: leave out hits with a lower cosine.
             score: "best" or "top3", in place of the index's own.
+            where: an SQL condition on the owner's columns, "shop = 'de' AND price < 20", or one
+                with values, ("shop = ?", ["de"]). Only standard questions that pass are searched.
 
         Returns:
             One result per text, in their order.
 
         Raises:
             ValueError: k or score is out of range.
+            DataError: the condition cannot be used.
             EncoderError: the index's encoder cannot be loaded, or is not the one it was.
             CorruptIndexError: a file is damaged in a way that the answer could depend on.
         """
@@ -260,13 +265,17 @@ class Index:
             raise ValueError(f"k must be at least 1, not {k}")
         if score is not None and score not in SCORES:
             raise ValueError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
+        condition = None if where is None else Condition.of(where)
         queries = [texts] if isinstance(texts, str) else list(texts)
         vectors = self.encoder.encode(queries, kind="query")
         with self._reader.reading() as meta:
             self._check_still_same(meta)
             view = self._view = View.load(self.path, self._reader, meta, self._view)
+            among: View | Selection = (
+                view if condition is None else view.passing(self._reader, condition)
+            )
             by_top3 = (score or meta.score) == "top3"
-            ranked = rank(view.search, vectors, k, len(view), view.counts if by_top3 else None)
+            ranked = rank(among.search, vectors, k, len(among), among.counts if by_top3 else None)
             hits = gather(self._reader, ranked, min_score)
         return [Result(query, found) for query, found in zip(queries, hits, strict=True)]
 
@@ -357,13 +366,6 @@ def _writing(
 
 
 def _bank(source: Any, table: dict[str, Any]) -> Sequence[StandardQuestion]:
-    from semsearch.tables import Bank, read_bank
+    from semsearch.tables import standard_questions
 
-    if isinstance(source, Bank):
-        return source.questions
-    if isinstance(source, Iterable) and not isinstance(source, str):
-        rows = list(source)
-        if rows and all(isinstance(row, StandardQuestion) for row in rows):
-            return rows
-        source = source if hasattr(source, "columns") else rows
-    return read_bank(source, **table).questions
+    return standard_questions(source, **table)

@@ -17,6 +17,7 @@ Vectors: TypeAlias = NDArray[np.float32]
 
 Ids: TypeAlias = NDArray[np.int64]
 Scores: TypeAlias = NDArray[np.float32]
+Mask: TypeAlias = NDArray[np.bool_]
 
 RuntimeName: TypeAlias = Literal["auto", "onnx", "torch"]
 Device: TypeAlias = Literal["cpu", "cuda", "auto"]

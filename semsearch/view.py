@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -13,11 +14,14 @@ from semsearch.ann import Neighbours, check_file, merge
 from semsearch.encoder.cache import remembered
 from semsearch.errors import CorruptIndexError
 from semsearch.ranking import Counts
-from semsearch.store import BankReader, Meta, Snapshot
+from semsearch.selection import Selection, select
+from semsearch.store import BankReader, Columns, Condition, Meta, Snapshot
+from semsearch.store.rows import load_vectors, split_label
 from semsearch.types import Ids, Scores, Vectors
 
 log = logging.getLogger(__name__)
 
+_CONDITIONS_KEPT = 32
 _REMEMBERED_FROM = 1 << 24
 """Bytes; larger snapshots are read through once, and again when the file has changed."""
 
@@ -27,25 +31,27 @@ class View:
     """The snapshot, less what was removed since, plus what is newer."""
 
     meta: Meta
-    version: tuple[int, int]  # of the database
+    state: tuple[int, int]
     whole: Neighbours | None  # the snapshot as it was written
     snapshot: Neighbours | None  # less what was removed
     newer: Neighbours | None
-    tombstones: Ids
+    _columns: list[Columns] = field(default_factory=list, repr=False)  # none before a condition
+    _selections: dict[str, Selection] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, directory: Path, reader: BankReader, meta: Meta, last: View | None) -> View:
         """Load the state that `meta` names; to be called inside `reader.reading()`.
 
         Args:
-            last: an earlier view, used again as far as it is still the same.
+            last: an earlier view, which is used again where nothing was committed since, and its
+                snapshot where that is still the same.
 
         Raises:
             CorruptIndexError: rows are damaged. A damaged snapshot is no error: the rows hold
                 everything, and are searched instead.
         """
-        version = reader.version()
-        if last and (last.version, last.meta) == (version, meta):
+        state = reader.state()
+        if last and last.state == state:
             return last
         snapshot = None
         if last and last.whole and last.meta.snapshot == meta.snapshot:
@@ -60,14 +66,12 @@ class View:
                     directory,
                 )
         labels, vectors = reader.newer(meta, use_snapshot=snapshot is not None)
-        tombstones = reader.tombstones(meta) if snapshot else np.zeros(0, np.int64)
         return cls(
             meta=meta,
-            version=version,
+            state=state,
             whole=snapshot,
-            snapshot=snapshot and snapshot.without(tombstones),
+            snapshot=snapshot.without(reader.tombstones(meta)) if snapshot else None,
             newer=Neighbours.build(labels, vectors) if len(labels) else None,
-            tombstones=tombstones,
         )
 
     def __len__(self) -> int:
@@ -76,18 +80,51 @@ class View:
     @cached_property
     def counts(self) -> Counts:
         """How many phrasings each standard question has."""
-        labels = [part.labels for part in (self.snapshot, self.newer) if part]
-        every = np.concatenate(labels) if labels else np.zeros(0, np.int64)
-        return Counts(np.setdiff1d(every, self.tombstones, assume_unique=True))
+        labels = [part.labels[part.visible] for part in self._parts]
+        return Counts(np.concatenate(labels) if labels else np.zeros(0, np.int64))
 
     def search(self, queries: Vectors, n: int) -> tuple[Scores, Ids]:
         """The n nearest phrasings of each query (m, d): scores and labels, both (m, n)."""
-        parts = []
-        if self.snapshot:
-            parts.append(self.snapshot.search(queries, n))
-        if self.newer:
-            parts.append(self.newer.search(queries, n))
-        return parts[0] if len(parts) == 1 else merge(parts, n)
+        found = [part.search(queries, n) for part in self._parts]
+        return found[0] if len(found) == 1 else merge(found, n)
+
+    def passing(self, reader: BankReader, condition: Condition) -> Selection:
+        """What passes a condition; to be called inside `reader.reading()`.
+
+        The answer is kept: one condition is evaluated once in one state.
+
+        Raises:
+            DataError: the condition cannot be used.
+            CorruptIndexError: rows are damaged.
+        """
+        known = self._selections.pop(condition.identity, None)
+        if known is not None:
+            self._selections[condition.identity] = known  # the last one used goes last
+            return known
+        if not self._columns:
+            self._columns.append(reader.columns(self.meta))
+        questions, lasting = self._columns[0].passing(condition)
+        found = select(questions, self._parts, self._stored(reader))
+        if lasting:
+            self._selections[condition.identity] = found
+            if len(self._selections) > _CONDITIONS_KEPT:
+                del self._selections[next(iter(self._selections))]
+        return found
+
+    @property
+    def _parts(self) -> list[Neighbours]:
+        return [part for part in (self.snapshot, self.newer) if part]
+
+    def _stored(self, reader: BankReader) -> Callable[[Ids], Vectors] | None:
+        if all(part.keeps_vectors for part in self._parts):
+            return None
+
+        def vectors(labels: Ids) -> Vectors:
+            ids = [split_label(label)[1] for label in labels.tolist()]
+            rows = reader.phrasings(ids)
+            return load_vectors([rows[id_].vector for id_ in ids], self.meta.dim)
+
+        return vectors
 
 
 def _load(directory: Path, snapshot: Snapshot) -> Neighbours:

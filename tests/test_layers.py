@@ -22,6 +22,7 @@ LEVELS = {
     "ranking": 2,
     "lock": 2,
     "pending": 2,
+    "selection": 3,
     "encoder": 3,
     "sync": 3,
     "view": 4,

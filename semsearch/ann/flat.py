@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from semsearch.types import Ids, Scores, Vectors
+from semsearch.types import Ids, Mask, Scores, Vectors
 
 
 def nearest(
-    vectors: Vectors, query: Vectors, n: int, hidden: NDArray[np.bool_] | None = None
+    vectors: Vectors, query: Vectors, n: int, hidden: Mask | None = None
 ) -> tuple[Scores, Ids]:
     """The n rows with the largest inner product.
 

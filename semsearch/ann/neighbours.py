@@ -5,10 +5,9 @@ from __future__ import annotations
 import zlib
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from semsearch.ann import setting as settings
 from semsearch.ann.flat import nearest
@@ -17,12 +16,11 @@ from semsearch.ann.parameters import refined, search_all, search_parameters
 from semsearch.ann.setting import EXACT, Setting
 from semsearch.errors import CorruptIndexError
 from semsearch.files import atomic_write
-from semsearch.types import Ids, Scores, Vectors
-
-Hidden: TypeAlias = NDArray[np.bool_]
-"""(n,) rows that must not be found."""
+from semsearch.types import Ids, Mask, Scores, Vectors
 
 _THREADED_FROM = 8
+_SCARCE = 0.8
+"""Where more than this is hidden, all else is looked at: a graph mostly leads to what is hidden."""
 _MAPPED_FROM = 1 << 24
 """Bytes; smaller files are read in a moment, and stay whole whatever becomes of the file."""
 _CHUNK = 1 << 24
@@ -35,8 +33,8 @@ class Neighbours:
     what is hidden from a search can be said by row.
     """
 
-    def __init__(self, index: Any, hidden: Hidden | None = None) -> None:
-        """index: an `IDMap` over (n, d); hidden: (n,)."""
+    def __init__(self, index: Any, hidden: Mask | None = None) -> None:
+        """index: an `IDMap` over (n, d); hidden: (n,) rows that must not be found."""
         self._index = index
         self._inner = faiss().downcast_index(index.index)
         self._hidden = hidden
@@ -64,10 +62,18 @@ class Neighbours:
         """Every label (n,), in the order of adding."""
         return np.asarray(faiss().vector_to_array(self._index.id_map), dtype=np.int64)
 
-    def vectors(self) -> Vectors:
-        """Every vector (n, d), in the order of `labels`, as the index keeps it."""
-        kept = refined(self._inner).reconstruct_n(0, len(self))
-        return np.asarray(kept, dtype=np.float32)
+    def vectors(self, among: Mask | None = None) -> Vectors:
+        """The vectors (n, d), in the order of `labels`, as the index keeps them.
+
+        Args:
+            among: (len,) which of them; None gives all.
+        """
+        kept = refined(self._inner)
+        if among is None:
+            found = kept.reconstruct_n(0, len(self))
+        else:
+            found = kept.reconstruct_batch(np.flatnonzero(among))
+        return np.asarray(found, dtype=np.float32)
 
     @cached_property
     def exact(self) -> bool:
@@ -79,11 +85,20 @@ class Neighbours:
         """Whether `vectors` gives them as they were added, and scores are exact."""
         return isinstance(refined(self._inner), faiss().IndexFlat)
 
+    @cached_property
+    def visible(self) -> Mask:
+        """(len,) what may be found, in the order of `labels`."""
+        return np.ones(len(self), np.bool_) if self._hidden is None else ~self._hidden
+
     def without(self, labels: Ids) -> Neighbours:
         """The same vectors, of which those with these labels are never found."""
-        if not len(labels):
-            return self
-        return Neighbours(self._index, np.isin(self.labels, labels))
+        return self.only(~np.isin(self.labels, labels)) if len(labels) else self
+
+    def only(self, among: Mask) -> Neighbours:
+        """The same vectors, of which only these (len,) may be found, if they might before."""
+        part = Neighbours(self._index, ~(among & self.visible))
+        part.labels = self.labels
+        return part
 
     def search(self, queries: Vectors, n: int) -> tuple[Scores, Ids]:
         """The n best of each query.
@@ -95,7 +110,11 @@ class Neighbours:
             Scores (m, n) descending and labels (m, n); label -1 and score -inf pad, only where
             there are fewer than n.
         """
-        if self.exact and len(queries) == 1:
+        # For few queries FAISS is faster on one thread, and much so beside another busy process.
+        faiss().omp_set_num_threads(threads() if len(queries) >= _THREADED_FROM else 1)
+        if self._n_hidden > _SCARCE * len(self):
+            scores, rows = search_all(self._inner, queries, n, self._selector)
+        elif self.exact and len(queries) == 1:
             scores, rows = nearest(self._matrix, queries[0], n, self._hidden)
         else:
             scores, rows = self._candidates(queries, n)
@@ -106,8 +125,6 @@ class Neighbours:
 
     def _candidates(self, queries: Vectors, n: int) -> tuple[Scores, Ids]:
         """Rows in place of labels; who gets too few of them is searched again among all."""
-        # For few queries FAISS is faster on one thread, and much so beside another busy process.
-        faiss().omp_set_num_threads(threads() if len(queries) >= _THREADED_FROM else 1)
         if self._hidden is not None and self.exact:
             scores, rows = self._take_out(queries, n, self._hidden)
         else:
@@ -118,7 +135,7 @@ class Neighbours:
             scores[short], rows[short] = search_all(self._inner, queries[short], n, self._selector)
         return scores, rows
 
-    def _take_out(self, queries: Vectors, n: int, hidden: Hidden) -> tuple[Scores, Ids]:
+    def _take_out(self, queries: Vectors, n: int, hidden: Mask) -> tuple[Scores, Ids]:
         """Look for more than n and take out what is hidden: FAISS selects without BLAS."""
         scores, rows = self._inner.search(queries, n + min(n, self._n_hidden))
         rows[hidden[rows]] = -1

@@ -26,6 +26,9 @@ _QUERIES_AT_ONCE = 2048
 @click.option(
     "--score", type=click.Choice(["best", "top3"]), help="Score in another way than the index says."
 )
+@click.option(
+    "--where", metavar="CONDITION", help="Only rows that pass: SQL on the table's other columns."
+)
 @click.option("--encoder", help="Encoder in place of the index's own; it must be the same.")
 @options.encoder_options
 @options.json_option
@@ -37,6 +40,7 @@ def query(
     file: str | None,
     column: str | None,
     score: Score | None,
+    where: str | None,
     encoder: str | None,
     runtime: RuntimeName,
     device: Device,
@@ -50,6 +54,7 @@ def query(
     \b
     Examples:
       semsearch query index/faq "where is my parcel"
+      semsearch query index/faq "where is my parcel" --where "shop = 'de' AND price < 20"
       semsearch query index/faq --file queries.txt --json
     """
     from semsearch.index import Index
@@ -59,7 +64,7 @@ def query(
     with Index.open(index_dir, encoder=encoder, runtime=runtime, device=device) as index:
 
         def answer(batch: Sequence[str], *, show_query: bool) -> bool:
-            results = index.search(batch, k, min_score=min_score, score=score)
+            results = index.search(batch, k, min_score=min_score, score=score, where=where)
             for number, result in enumerate(results):
                 if as_json:
                     output.echo_json(result.to_dict())

@@ -1,6 +1,8 @@
 """The truth: questions, phrasings and their vectors in SQLite. All SQL stands in this package."""
 
 from semsearch.store.bank import BankReader, PhrasingRow, QuestionRow
+from semsearch.store.columns import Columns
+from semsearch.store.condition import Condition, Where
 from semsearch.store.meta import EncoderRecord, Meta, Snapshot
 from semsearch.store.writer import BankWriter, Change
 
@@ -8,9 +10,12 @@ __all__ = [
     "BankReader",
     "BankWriter",
     "Change",
+    "Columns",
+    "Condition",
     "EncoderRecord",
     "Meta",
     "PhrasingRow",
     "QuestionRow",
     "Snapshot",
+    "Where",
 ]

@@ -13,6 +13,7 @@ import numpy as np
 
 from semsearch.errors import CorruptIndexError, IndexBusyError, IndexNotFoundError, StorageError
 from semsearch.store import meta as meta_table
+from semsearch.store.columns import Columns
 from semsearch.store.connection import DATABASE, connect_reader, damaged, sqlite_errors
 from semsearch.store.meta import Meta
 from semsearch.store.rows import checksum, label_of, load_vectors
@@ -84,9 +85,9 @@ class BankReader:
 
     def _connect(self) -> None:
         self._inode = self._stamp()[0]
-        self._connections += 1
         with sqlite_errors(self.path):
             self._connection, self._immutable = connect_reader(self.path)
+        self._connections += 1
 
     def close(self) -> None:
         """Close the database."""
@@ -122,17 +123,20 @@ class BankReader:
             if self._immutable and self._stamp() != before:
                 raise IndexBusyError(f"{self.path}: it was written while it was read. Try again.")
 
+    def state(self) -> tuple[int, int]:
+        """The same as long as the bank is, another after every commit; to be called in `reading`.
+
+        No generation tells an index from another one that was put in its place; this does.
+        """
+        (version,) = self._connection.execute("PRAGMA data_version").fetchone()
+        return self._connections, version
+
     def _stamp(self) -> tuple[int, int, int]:
         try:
             stat = self.path.stat()
         except OSError as error:
             raise StorageError(f"{self.path}: {error.strerror}.") from error
         return stat.st_ino, stat.st_size, stat.st_mtime_ns
-
-    def version(self) -> tuple[int, int]:
-        """Another one whenever the bank may have changed since; inside `reading()`."""
-        (data,) = self._connection.execute("PRAGMA data_version").fetchone()
-        return self._connections, data
 
     def newer(self, meta: Meta, use_snapshot: bool = True) -> tuple[Ids, Vectors]:
         """Phrasings that the snapshot does not hold: labels (n,), vectors (n, dim).
@@ -202,6 +206,14 @@ class BankReader:
         if len(found) != meta.questions:
             raise self._damaged(f"{meta.questions} questions expected, {len(found)} found")
         return found
+
+    def columns(self, meta: Meta) -> Columns:
+        """What conditions look at, of the whole bank.
+
+        Raises:
+            CorruptIndexError: a row is damaged or missing, so that it could pass or fail wrongly.
+        """
+        return Columns(self.questions_by_key(meta).values())
 
     def bank(self, meta: Meta) -> Iterator[StandardQuestion]:
         """The whole bank, in the order it came."""

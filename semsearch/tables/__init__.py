@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from semsearch.tables.bank import Bank, derived_key, read_bank
+from semsearch.tables.bank import Bank, derived_key, read_bank, standard_questions
 from semsearch.tables.export import write_bank
 from semsearch.tables.phrasings import join_phrasings, split_phrasings
 from semsearch.tables.readers import read_table, table_from_rows
@@ -22,6 +22,7 @@ __all__ = [
     "read_table",
     "read_texts",
     "split_phrasings",
+    "standard_questions",
     "table_from_rows",
     "write_bank",
     "write_table",

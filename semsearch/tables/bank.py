@@ -49,6 +49,22 @@ class _Entry:
         return StandardQuestion(self.key, self.question, self.answer, others, self.fields)
 
 
+def standard_questions(source: Any, **table: Any) -> Sequence[StandardQuestion]:
+    """Standard questions as they are, of a Bank, or of whatever `read_bank` takes, as `table` says.
+
+    Raises:
+        DataError: as `read_bank`.
+    """
+    if isinstance(source, Bank):
+        return source.questions
+    if isinstance(source, Iterable) and not isinstance(source, str):
+        rows = list(source)
+        if rows and all(isinstance(row, StandardQuestion) for row in rows):
+            return rows
+        source = source if hasattr(source, "columns") else rows
+    return read_bank(source, **table).questions
+
+
 def read_bank(
     source: Any,
     *,

@@ -42,6 +42,36 @@ def test_excluded_labels_are_never_found() -> None:
     assert (labels[:, 90:] == -1).all()  # padded, not repeated
 
 
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.97, 1.0])
+def test_only_what_is_among_the_chosen_is_found_and_all_of_it(share: float) -> None:
+    vectors, queries = _unit(100), _unit(9, seed=1)
+    among = np.random.default_rng(2).random(100) < share
+    scores, labels = Neighbours.build(LABELS, vectors).only(among).search(queries, 60)
+    expected = np.where(among, queries @ vectors.T, -np.inf)
+    order = np.argsort(-expected, axis=1, kind="stable")[:, :60]
+    expected = np.take_along_axis(expected, order, 1)
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+    np.testing.assert_array_equal(labels, np.where(np.isinf(expected), -1, LABELS[order]))
+
+
+@pytest.mark.parametrize("factory", ["Flat", "HNSW8", "PCA4,Flat"])
+def test_a_choice_holds_for_other_factories(factory: str, tmp_path: Path) -> None:
+    built = Neighbours.build(LABELS, _unit(100), Setting(factory))
+    size, crc = built.save(tmp_path / "vectors-1.faiss")
+    among = np.arange(100) % 3 == 0
+    check_file(tmp_path / "vectors-1.faiss", size, crc)
+    for found in (built, Neighbours.load(tmp_path / "vectors-1.faiss")):
+        _, labels = found.only(among).search(_unit(9, seed=1), 10)
+        assert set(labels.ravel().tolist()) <= {-1, *LABELS[among].tolist()}
+        assert (labels >= 0).any(axis=1).all()
+
+
+def test_the_vectors_of_a_choice_are_those_of_its_labels() -> None:
+    vectors, among = _unit(100), np.arange(100) % 3 == 0
+    chosen = Neighbours.build(LABELS, vectors).vectors(among)
+    np.testing.assert_array_equal(chosen, vectors[among])
+
+
 def test_padding_scores_below_everything() -> None:
     scores, labels = Neighbours.build(LABELS[:3], _unit(3)).search(_unit(1), 5)
     assert labels[0, 3:].tolist() == [-1, -1]

@@ -23,10 +23,14 @@ from semsearch.tables import write_table
 Run = Callable[..., Result]
 
 FAQ = [
-    {"key": "refund-status", "标准问": "How to get a refund?", "答案": "Soon.", "相似问1": "money"},
-    {"key": "K017", "标准问": "Where is my parcel?", "答案": "App.", "相似问1": "track package"},
-    {"key": "card", "标准问": "My card was stolen", "答案": "Call us.", "相似问1": "lost card"},
-    {"key": "hours", "标准问": "营业时间", "答案": "九点。", "相似问1": "几点开门"},
+    {"key": "refund-status", "标准问": "How to get a refund?", "答案": "Soon.", "相似问1": "money",
+     "shop": "de", "price": "30"},
+    {"key": "K017", "标准问": "Where is my parcel?", "答案": "App.", "相似问1": "track package",
+     "shop": "de", "price": "19.90"},
+    {"key": "card", "标准问": "My card was stolen", "答案": "Call us.", "相似问1": "lost card",
+     "shop": "fr", "price": "5"},
+    {"key": "hours", "标准问": "营业时间", "答案": "九点。", "相似问1": "几点开门",
+     "shop": "cn", "price": "8"},
 ]  # fmt: skip
 
 _PAIRS = [
@@ -104,6 +108,57 @@ def test_a_single_query_without_a_hit_ends_with_1(run: Run) -> None:
     assert run("query", "index/faq", "zzz", "lost card", "--min-score", "0.99").exit_code == 0
     none = run("query", "index/faq", "zzz", "--min-score", "0.99", "--json")
     assert json.loads(none.stdout) == {"query": "zzz", "answered": False, "hits": []}
+
+
+def test_where_answers_from_the_rows_that_pass(run: Run) -> None:
+    run("build", "faq.csv")
+
+    def keys(where: str, *options: str) -> list[str]:
+        result = run("query", "index/faq", "lost card", "--json", "--where", where, *options)
+        assert result.exit_code == 0, result.stderr
+        return sorted(hit["key"] for hit in json.loads(result.stdout)["hits"])
+
+    assert keys("shop = 'de'") == ["K017", "refund-status"]
+    assert keys("shop = 'de' AND price < 20") == ["K017"]
+    assert keys("shop <> 'de'", "--score", "best", "-k", "1") == ["card"]
+    assert keys("key LIKE 'k%' OR question = '营业时间'") == ["K017", "hours"]
+    plain = run("query", "index/faq", "lost card", "--where", "shop = 'cn'")
+    assert "营业时间" in plain.stdout and "stolen" not in plain.stdout
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("price <", 'near ")" or the end: syntax error'),
+        ("shp = 'de'", "there is no column shp (did you mean shop?)"),
+        ("1) OR (1", "a parenthesis is closed that was not opened"),
+        ("price = (SELECT 5)", "it may only look at the columns of its row"),
+        ("", "it is empty"),
+    ],
+)
+def test_a_bad_condition_is_one_line_with_the_columns(run: Run, where: str, message: str) -> None:
+    run("build", "faq.csv")
+    result = run("query", "index/faq", "lost card", "--json", "--where", where)
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("semsearch: condition ") and message in line
+    assert line.endswith("Columns: shop, price, key, question, answer.")
+
+
+def test_where_that_nothing_passes_is_no_answer_and_says_so(
+    run: Run, tmp_path: Path, tiny_encoder_dir: Path
+) -> None:
+    run("build", "faq.csv", "--encoder", str(tiny_encoder_dir))
+    query = ("query", "index/faq", "lost card", "--where", "price < 5 AND shop = 'cn'")
+    done = subprocess.run(
+        [sys.executable, "-c", "from semsearch.cli import main; main()", *query, "--json"],
+        cwd=tmp_path, capture_output=True, text=True, check=False, encoding="utf-8",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert json.loads(done.stdout) == {"query": "lost card", "answered": False, "hits": []}
+    (line,) = done.stderr.splitlines()
+    assert line.startswith('no standard question passes the condition "price < 5 AND')
+    assert run(*query).stdout == "no answer\n"
 
 
 def test_queries_come_from_a_file_or_standard_input(run: Run, tmp_path: Path) -> None:

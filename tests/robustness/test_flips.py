@@ -88,7 +88,8 @@ def _answers(path: Path, encoder: Encoder | None) -> Answers:
                 for hit in result.hits
             ]
             for score in ("best", "top3")
-            for result in index.search(QUERIES, 8, score=score)  # type: ignore[arg-type]
+            for where in (None, "answer IS NOT NULL AND key > 'k' AND question NOT LIKE '%1%'")
+            for result in index.search(QUERIES, 8, score=score, where=where)  # type: ignore[arg-type]
         ]
     return bank, found
 

@@ -1,0 +1,70 @@
+"""The part of an index that passes a condition, ready to be searched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from semsearch.ann import Neighbours, merge
+from semsearch.ranking import Counts
+from semsearch.store.rows import ID_BITS
+from semsearch.types import Ids, Scores, Vectors
+
+EXACT_UP_TO = 4096
+"""So many phrasings are copied and searched alone, exactly whatever the factory.
+
+Among a million, that is tens of times as fast as asking of each whether it may be found; and an
+approximate index, which looks at some of its vectors only, would find few of them, or none.
+"""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Phrasings whose standard questions pass; searched and counted as a View is."""
+
+    parts: tuple[Neighbours, ...]
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    @cached_property
+    def counts(self) -> Counts:
+        """How many phrasings each standard question has; it passes with all of them."""
+        labels = [part.labels[part.visible] for part in self.parts]
+        return Counts(np.concatenate(labels) if labels else np.zeros(0, np.int64))
+
+    def search(self, queries: Vectors, n: int) -> tuple[Scores, Ids]:
+        """The n nearest phrasings of each query (m, d): scores and labels, both (m, n).
+
+        There must be one, as for a View.
+        """
+        found = [part.search(queries, n) for part in self.parts]
+        return found[0] if len(found) == 1 else merge(found, n)
+
+
+def select(
+    questions: Ids, parts: Sequence[Neighbours], stored: Callable[[Ids], Vectors] | None
+) -> Selection:
+    """The phrasings of the standard questions with these ids.
+
+    Args:
+        questions: (n,), of those that pass.
+        parts: what an index consists of.
+        stored: gives the vectors (n, d) of labels (n,) as they were encoded; None says that `parts`
+            keep them so.
+    """
+    masks = [np.isin(part.labels >> ID_BITS, questions) & part.visible for part in parts]
+    count = sum(int(mask.sum()) for mask in masks)
+    chosen = [(part, mask) for part, mask in zip(parts, masks, strict=True) if mask.any()]
+    if not 0 < count <= EXACT_UP_TO:
+        return Selection(tuple(part.only(mask) for part, mask in chosen), count)
+    labels = np.concatenate([part.labels[mask] for part, mask in chosen])
+    if stored is None:
+        vectors = np.concatenate([part.vectors(mask) for part, mask in chosen])
+    else:
+        vectors = stored(labels)
+    return Selection((Neighbours.build(labels, vectors),), count)
