@@ -21,7 +21,7 @@ from semsearch.recipe import Recipe, made_by
 from semsearch.store import BankReader, Condition, Meta, Where
 from semsearch.store.connection import DATABASE
 from semsearch.sync import SyncReport
-from semsearch.types import Device, Pooling, Result, RuntimeName, StandardQuestion
+from semsearch.types import Device, Pooling, Result, RuntimeName, StandardQuestion, Vectors
 from semsearch.verification import VerifyReport, verify
 from semsearch.view import View
 
@@ -228,6 +228,11 @@ class Index:
             self.report = change.remove(keys, self._recipe)
         return self.report
 
+    def use(self, setting: Setting, tuned: dict[str, Any], *, wait_seconds: float = 0.0) -> None:
+        """Index the vectors in another way; what was measured of it is kept beside."""
+        with _writing(self.path, wait_seconds) as change:
+            change.use(setting, tuned)
+
     def compact(self, *, wait_seconds: float = 0.0) -> None:
         """Write a new FAISS snapshot and give free space back; answers stay the same."""
         with _writing(self.path, wait_seconds) as change:
@@ -295,6 +300,11 @@ class Index:
                 )
         return self._encoder
 
+    def vectors(self) -> Vectors:
+        """The vector of every phrasing (n, dim), in the order they came."""
+        with self._reader.reading() as meta:
+            return self._reader.newer(meta, use_snapshot=False)[1]
+
     def questions(self) -> Iterator[StandardQuestion]:
         """Every standard question of the bank, in the order it came."""
         with self._reader.reading() as meta:
@@ -332,6 +342,7 @@ class Index:
             "generation": meta.generation,
             "factory": snapshot.factory if snapshot else None,
             "parameters": snapshot.parameters if snapshot else None,
+            "tuned": meta.tuned,
             "in_snapshot": snapshot.count - meta.tombstones if snapshot else 0,
             "size_bytes": folder_size(self.path),
         }

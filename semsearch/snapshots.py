@@ -6,6 +6,7 @@ import logging
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from semsearch.ann import AUTO, EXACT, Neighbours, Setting, automatic
 from semsearch.errors import FactoryError
@@ -37,7 +38,11 @@ def is_due(meta: Meta) -> bool:
 
 
 def make(
-    directory: Path, reader: BankReader, writer: BankWriter, before: Meta | None = None
+    directory: Path,
+    reader: BankReader,
+    writer: BankWriter,
+    before: Meta | None = None,
+    **changes: Any,
 ) -> Meta:
     """Write a snapshot of every phrasing and name it in the meta table.
 
@@ -45,6 +50,7 @@ def make(
     table names the new file, the old one counts.
 
     Args:
+        changes: fields of the meta table that change with it.
         before: an older state of the index, whose files a reader may be opening right now.
 
     Raises:
@@ -53,6 +59,7 @@ def make(
     """
     with reader.reading() as meta:
         labels, vectors = reader.newer(meta, use_snapshot=False)
+    meta = replace(meta, **changes)
     if not len(labels):
         written = writer.set_snapshot(replace(meta, snapshot=None))
     else:

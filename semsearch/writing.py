@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -111,6 +112,23 @@ class Writing:
             writer.close()
         discard_pending(self.directory)
 
+    def use(self, setting: Setting, tuned: dict[str, Any]) -> None:
+        """Make snapshots as a setting says, from now on."""
+        reader, meta, _ = self._require()
+        check(setting, meta.dim)
+        writer = BankWriter(self.directory)
+        try:
+            snapshots.make(
+                self.directory,
+                reader,
+                writer,
+                factory=setting.factory,
+                parameters=setting.parameters,
+                tuned=tuned,
+            )
+        finally:
+            writer.close()
+
     def _require(self) -> tuple[BankReader, Meta, Mapping[str, QuestionRow]]:
         if self.existing is None:
             raise IndexNotFoundError(no_index(self.directory))
@@ -170,7 +188,9 @@ class Writing:
             rows = whitening.unit(np.stack([embeddings[text] for text in texts]))
             vectors = dict(zip(texts, rows, strict=True))
         if existing:
-            meta = replace(existing.meta, dim=encoder.dim, encoder=record, snapshot=None)
+            meta = replace(
+                existing.meta, dim=encoder.dim, encoder=record, snapshot=None, tuned=None
+            )
         else:
             meta = Meta(dim=encoder.dim, encoder=record, score=DEFAULT_SCORE)
         meta = _asked(meta, score, factory)
@@ -254,7 +274,7 @@ def _asked(meta: Meta, score: Score | None, factory: Setting | None) -> Meta:
     """
     if factory:
         check(factory, meta.dim)
-        meta = replace(meta, factory=factory.factory, parameters=factory.parameters)
+        meta = replace(meta, factory=factory.factory, parameters=factory.parameters, tuned=None)
     return replace(meta, score=score or meta.score)
 
 

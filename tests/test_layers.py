@@ -36,6 +36,7 @@ LEVELS = {
     "index": 7,
     "evaluation": 8,
     "training": 9,
+    "tuning": 9,
     "cli": 10,
     "__main__": 11,
 }

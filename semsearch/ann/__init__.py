@@ -1,6 +1,6 @@
 """Nearest neighbours with FAISS. This package is the only code that imports faiss."""
 
-from semsearch.ann.library import require_faiss
+from semsearch.ann.library import all_threads, require_faiss, using_threads
 from semsearch.ann.neighbours import Neighbours, check_file, merge
 from semsearch.ann.setting import AUTO, EXACT, Setting, automatic, check
 
@@ -9,9 +9,11 @@ __all__ = [
     "EXACT",
     "Neighbours",
     "Setting",
+    "all_threads",
     "automatic",
     "check",
     "check_file",
     "merge",
     "require_faiss",
+    "using_threads",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -34,6 +36,24 @@ def require_faiss() -> None:
 
 
 @cache
-def threads() -> int:
+def all_threads() -> int:
     """How many threads FAISS takes when it is left alone."""
     return int(faiss().omp_get_max_threads())
+
+
+_limits: list[int] = []
+
+
+def threads() -> int:
+    """How many threads FAISS may take."""
+    return min([all_threads(), *_limits])
+
+
+@contextmanager
+def using_threads(n: int) -> Iterator[None]:
+    """No more than n threads for what the block searches and builds; to measure."""
+    _limits.append(n)
+    try:
+        yield
+    finally:
+        _limits.pop()

@@ -19,6 +19,8 @@ from semsearch.files import atomic_write
 from semsearch.types import Ids, Mask, Scores, Vectors
 
 _THREADED_FROM = 8
+_ALL_CORES_FROM = 1 << 26
+"""Bytes; what one core reads in 2 ms is not worth waiting for another, which may be busy."""
 _SCARCE = 0.8
 """Where more than this is hidden, all else is looked at: a graph mostly leads to what is hidden."""
 _MAPPED_FROM = 1 << 24
@@ -114,7 +116,7 @@ class Neighbours:
         faiss().omp_set_num_threads(threads() if len(queries) >= _THREADED_FROM else 1)
         if self._n_hidden > _SCARCE * len(self):
             scores, rows = search_all(self._inner, queries, n, self._selector)
-        elif self.exact and len(queries) == 1:
+        elif self.exact and len(queries) == 1 and self._matrix.nbytes >= _ALL_CORES_FROM:
             scores, rows = nearest(self._matrix, queries[0], n, self._hidden)
         else:
             scores, rows = self._candidates(queries, n)
@@ -158,6 +160,19 @@ class Neighbours:
         if self._hidden is None:
             return None
         return faiss().IDSelectorBitmap(np.packbits(~self._hidden, bitorder="little"))
+
+    def configure(self, setting: Setting) -> None:
+        """Look at as much as a setting of the same factory says.
+
+        Raises:
+            FactoryError: the index has no such parameters.
+        """
+        settings.configure(self._inner, setting)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all that a search may touch, labels included."""
+        return int(faiss().serialize_index(self._index).nbytes)
 
     def save(self, path: Path) -> tuple[int, int]:
         """Write beside, fsync, rename: a reader sees the whole file or none.

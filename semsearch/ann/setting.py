@@ -71,20 +71,32 @@ def make(setting: Setting, dim: int) -> Any:
     library = faiss()
     try:
         index = library.index_factory(dim, setting.factory, library.METRIC_INNER_PRODUCT)
-        _keep_quiet(index)
-        set_parameters(index, setting.parameters)
     except RuntimeError as error:  # what FAISS throws for everything
-        raise FactoryError(
-            f"FAISS cannot make {setting} for {dim} dimensions: {_reason(error)}. Take auto, or "
-            "see FAISS's list of factory strings."
-        ) from error
+        raise _refused(setting, dim, error) from error
+    _keep_quiet(index)
+    configure(index, setting)
     return index
 
 
-def set_parameters(index: Any, parameters: str) -> None:
-    """Set what a search may look at, on an index and those that it is made of."""
-    if parameters:
-        faiss().ParameterSpace().set_index_parameters(index, parameters)
+def configure(index: Any, setting: Setting) -> None:
+    """Set what a search may look at, on an index and those that it is made of.
+
+    Raises:
+        FactoryError: it has no such parameters.
+    """
+    if not setting.parameters:
+        return
+    try:
+        faiss().ParameterSpace().set_index_parameters(index, setting.parameters)
+    except RuntimeError as error:
+        raise _refused(setting, index.d, error) from error
+
+
+def _refused(setting: Setting, dim: int, error: RuntimeError) -> FactoryError:
+    return FactoryError(
+        f"FAISS cannot make {setting} for {dim} dimensions: {_reason(error)}. Take auto, or see "
+        "FAISS's list of factory strings."
+    )
 
 
 def train(index: Any, vectors: Any, setting: Setting) -> None:

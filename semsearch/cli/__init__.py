@@ -21,6 +21,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "info": "semsearch.cli.upkeep",
         "verify": "semsearch.cli.upkeep",
         "compact": "semsearch.cli.upkeep",
+        "tune": "semsearch.cli.tune",
     },
     "Answers": {
         "query": "semsearch.cli.answers",

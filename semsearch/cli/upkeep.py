@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -27,9 +28,22 @@ def info(index_dir: Path, as_json: bool) -> None:
         output.echo_json(facts)
         return
     facts["fingerprint"] = facts["fingerprint"]["weights"][:12]
+    facts["tuned"] = _proof(facts["tuned"])
     width = max(map(len, facts))
     for name, value in facts.items():
         click.echo(f"{name:<{width}}  {value}")
+
+
+def _proof(tuned: dict[str, Any] | None) -> str:
+    """What a tuning measured, on one line."""
+    if tuned is None:
+        return "no"
+    return (
+        f"recall@{tuned['k']} {tuned['recall']:.4f} [{tuned['recall_low']:.4f}, "
+        f"{tuned['recall_high']:.4f}] on {tuned['queries']:,} {tuned['source']}; p50 "
+        f"{tuned['p50_ms']:.2f} ms, p99 {tuned['p99_ms']:.2f} ms, {tuned['bytes_per_vector']:,.0f} "
+        f"bytes a vector, with {tuned['phrasings']:,} phrasings"
+    )
 
 
 @click.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from semsearch.errors import MissingExtraError
@@ -127,6 +128,34 @@ def _curves(report: StsReport, base: Row) -> dict[tuple[str, str | None], list[R
 def _mean(report: StsReport, row: Row, language: Language) -> float:
     scores = [row.scores[pairs.task.name].value for pairs in report.of(language)]
     return sum(scores) / len(scores)
+
+
+def curves(
+    points: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    x: str,
+    y: str,
+    mark_x: float | None = None,
+    mark_y: float | None = None,
+) -> bytes:
+    """Lines through (x, y) by name, y on a logarithmic scale, as PNG.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+    """
+    figure = _figure(9.0, 4.8)
+    axes = figure.subplots()
+    for name, found in points.items():
+        axes.plot(*zip(*sorted(found), strict=True), marker="o", ms=3, lw=1, label=name)
+    if mark_x is not None:
+        axes.axvline(mark_x, color="0.5", ls="--", lw=0.8)
+    if mark_y is not None:
+        axes.axhline(mark_y, color="0.5", ls="--", lw=0.8)
+    axes.set_yscale("log")
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
+    return _png(figure)
 
 
 def _figure(width: float, height: float) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from semsearch.errors import StorageError
@@ -41,10 +41,10 @@ def markdown(report: StsReport) -> str:
     parts = ["# STS", ""]
     for language in report.languages:
         parts += [f"## {LANGUAGES[language]}", "", title(report, language), ""]
-        parts += _pipes(_cells(report, language, _marked))
-        parts += ["", "95% intervals:", "", *_pipes(_cells(report, language, _interval))]
+        parts += pipes(_cells(report, language, _marked))
+        parts += ["", "95% intervals:", "", *pipes(_cells(report, language, _interval))]
         parts += ["", f"Differences from {report.compared_with}:", ""]
-        parts += [*_pipes(_cells(report, language, _difference)), ""]
+        parts += [*pipes(_cells(report, language, _difference)), ""]
     parts += [*(f"- {note}" for note in notes(report)), "", "## Data", "", *_data(report), ""]
     parts += ["## Provenance", "", "```json"]
     parts += [json.dumps(dict(report.provenance), ensure_ascii=False, indent=2), "```", ""]
@@ -65,6 +65,15 @@ def write(report: StsReport, directory: Path) -> list[Path]:
         "sts.md": markdown(report).encode(),
         **plots.draw(report),
     }
+    return save(directory, files)
+
+
+def save(directory: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Write files by name into a directory, which is made if need be.
+
+    Raises:
+        StorageError: the disk refused.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -164,10 +173,10 @@ def _data(report: StsReport) -> list[str]:
             task.licence,
         ]
         lines.append(line)
-    return _pipes(lines, right=0)
+    return pipes(lines, right=0)
 
 
-def _pipes(lines: list[list[str]], right: int | None = None) -> list[str]:
+def pipes(lines: list[list[str]], right: int | None = None) -> list[str]:
     """A Markdown table; all columns but the first are set to the right, unless told otherwise."""
     header, *body = [[cell.strip().replace("|", "\\|") for cell in line] for line in lines]
     rule = ["---", *(["---:" if right is None else "---"] * (len(header) - 1))]

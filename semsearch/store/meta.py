@@ -61,6 +61,7 @@ class Meta:
     snapshot: Snapshot | None = None
     factory: str = "auto"  # what snapshots are made as
     parameters: str = ""
+    tuned: dict[str, Any] | None = None  # what was measured of them, None where nobody did
     format: int = FORMAT
     vector_dtype: str = "float32"
 

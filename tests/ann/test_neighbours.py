@@ -149,7 +149,11 @@ def test_every_setting_leaves_out_what_is_hidden_and_finds_all_else(indexed: Nei
     assert np.isin(MANY[:3], indexed.search(_unit(600, 16)[:3], 600)[1]).all()  # not changed
 
 
-def test_what_is_hidden_makes_room_for_the_next_best() -> None:
+@pytest.mark.parametrize("all_cores_from", [0, 1 << 60])
+def test_what_is_hidden_makes_room_for_the_next_best(
+    all_cores_from: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(neighbours, "_ALL_CORES_FROM", all_cores_from)
     vectors, queries = _unit(100), _unit(9, seed=1)
     order = np.argsort(-(queries @ vectors.T), axis=1)
     hidden = LABELS[np.unique(order[:, :4])]
