@@ -7,15 +7,15 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from semsearch import identity
+from semsearch.answering import answer
 from semsearch.encoder import Encoder
 from semsearch.encoding import Progress
 from semsearch.errors import EncoderError
 from semsearch.files import folder_size
-from semsearch.hits import gather
-from semsearch.ranking import SCORES, Score, rank
+from semsearch.ranking import SCORES, Score
 from semsearch.recipe import Recipe, made_by
 from semsearch.store import BankReader, Meta
 from semsearch.store.connection import DATABASE
@@ -228,14 +228,17 @@ class Index:
         *,
         min_score: float | None = None,
         score: Score | None = None,
+        refused: bool = False,
     ) -> list[Result]:
         """The k best standard questions for each text.
 
         Args:
             texts: one query or many.
             k: hits per query, at least 1.
-            min_score: leave out hits with a lower cosine.
+            min_score: leave out hits with a lower cosine; takes the place of the operating point
+                of a calibrated index.
             score: "best" or "top3", in place of the index's own.
+            refused: give the hits of queries below the operating point, too.
 
         Returns:
             One result per text, in their order.
@@ -254,10 +257,16 @@ class Index:
         with self._reader.reading() as meta:
             self._check_still_same(meta)
             view = self._view = View.load(self.path, self._reader, meta, self._view)
-            by_top3 = (score or meta.score) == "top3"
-            ranked = rank(view.search, vectors, k, len(view), view.counts if by_top3 else None)
-            hits = gather(self._reader, ranked, min_score)
-        return [Result(query, found) for query, found in zip(queries, hits, strict=True)]
+            return answer(
+                self._reader,
+                view,
+                queries,
+                vectors,
+                k,
+                score=score or cast(Score, meta.score),
+                min_score=min_score,
+                refused=refused,
+            )
 
     def _check_still_same(self, meta: Meta) -> None:
         """Another process may have built the index again with another encoder."""

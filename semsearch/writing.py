@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from semsearch import snapshots, sync
 from semsearch.ann import require_faiss
 from semsearch.encoder import Encoder
 from semsearch.encoding import Batches, Progress, encode, text_warnings
-from semsearch.errors import IndexNotFoundError, StorageError
+from semsearch.errors import IndexBusyError, IndexNotFoundError, StorageError
 from semsearch.lock import write_lock
 from semsearch.pending import Pending, discard_pending
 from semsearch.ranking import Score
@@ -108,6 +109,26 @@ class Writing:
         finally:
             writer.close()
         discard_pending(self.directory)
+
+    def calibrate(
+        self, calibration: dict[str, Any] | None, measured_on: Meta | None = None
+    ) -> bool:
+        """Store a calibration, or remove it with None; whether there was one before.
+
+        Raises:
+            IndexBusyError: the index was built with another encoder since `measured_on`.
+        """
+        _, meta, _ = self._require()
+        if measured_on is not None and measured_on.encoder != meta.encoder:
+            raise IndexBusyError(
+                f"{self.directory}: it was encoded again while it was calibrated. Calibrate again."
+            )
+        writer = BankWriter(self.directory)
+        try:
+            writer.apply([], replace(meta, calibration=calibration))
+        finally:
+            writer.close()
+        return meta.calibration is not None
 
     def _require(self) -> tuple[BankReader, Meta, Mapping[str, QuestionRow]]:
         if self.existing is None:

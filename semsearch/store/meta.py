@@ -60,6 +60,7 @@ class Meta:
     snapshot: Snapshot | None = None
     format: int = FORMAT
     vector_dtype: str = "float32"
+    calibration: dict[str, Any] | None = None  # of `semsearch.confidence`
 
     def next(self, **changes: Any) -> Meta:
         """This meta after one more commit."""
