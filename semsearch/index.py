@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from semsearch import identity
 from semsearch.answering import answer
+from semsearch.confidence import upkeep
 from semsearch.encoder import Encoder
 from semsearch.encoding import Progress
 from semsearch.errors import EncoderError
@@ -304,8 +305,8 @@ class Index:
     def info(self) -> dict[str, Any]:
         """What the index is and holds, as JSON-ready values."""
         with self._reader.reading() as meta:
-            kept = meta.encoder
-            snapshot = meta.snapshot
+            kept, snapshot = meta.encoder, meta.snapshot
+            calibration = upkeep.summary(self._reader, meta)
         return {
             "path": str(self.path),
             "format": meta.format,
@@ -318,6 +319,7 @@ class Index:
             "dim": meta.dim,
             "whitened": kept.unwhitened is not None,
             "score": meta.score,
+            "calibration": calibration,
             "generation": meta.generation,
             "factory": snapshot.factory if snapshot else None,
             "in_snapshot": snapshot.count - meta.tombstones if snapshot else 0,

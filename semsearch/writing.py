@@ -17,6 +17,7 @@ import numpy as np
 
 from semsearch import snapshots, sync
 from semsearch.ann import require_faiss
+from semsearch.confidence import Calibration, upkeep
 from semsearch.encoder import Encoder
 from semsearch.encoding import Batches, Progress, encode, text_warnings
 from semsearch.errors import IndexBusyError, IndexNotFoundError, StorageError
@@ -149,6 +150,8 @@ class Writing:
                 )
             warnings += text_warnings(encoder, missing)
             encoded = self._encode(encoder, missing)
+        if meta.score != before.score:
+            meta = replace(meta, calibration=None)
         if plan.edits or meta != before:
             warnings += self._commit(plan, encoded, meta)
         return self._report(plan, warnings)
@@ -186,8 +189,16 @@ class Writing:
             rows = whitening.unit(np.stack([embeddings[text] for text in texts]))
             vectors = dict(zip(texts, rows, strict=True))
         if existing:
-            meta = replace(existing.meta, dim=encoder.dim, encoder=record, snapshot=None)
-            meta = replace(meta, score=score or meta.score)
+            same = record.fingerprint == existing.meta.encoder.fingerprint
+            same = same and score in (None, existing.meta.score)
+            meta = replace(
+                existing.meta,
+                dim=encoder.dim,
+                encoder=record,
+                score=score or existing.meta.score,
+                snapshot=None,
+                calibration=existing.meta.calibration if same else None,
+            )
         else:
             meta = Meta(dim=encoder.dim, encoder=record, score=score or DEFAULT_SCORE)
         warnings += self._commit(plan, vectors, meta)
@@ -230,6 +241,7 @@ class Writing:
         try:
             meta = writer.apply(plan.changes(encoded), meta)
             discard_pending(self.directory)
+            warnings += self._calibration_warnings(meta)
             if snapshots.is_due(meta):
                 reader = BankReader(self.directory)
                 try:
@@ -249,6 +261,24 @@ class Writing:
         finally:
             writer.close()
         return warnings
+
+    def _calibration_warnings(self, meta: Meta) -> list[SyncWarning]:
+        """What became of the calibration: dropped, or old."""
+        before = self.existing.meta.calibration if self.existing else None
+        if before is None or self.existing is None:
+            return []
+        if meta.calibration is None:
+            message = "The index answers otherwise than before, so its calibration is dropped."
+        else:
+            with self.existing.reader.reading() as now:
+                share = upkeep.changed(
+                    self.existing.reader, now, Calibration.from_dict(meta.calibration)
+                )
+            if share <= upkeep.OLD:
+                return []
+            message = f"{share:.0%} of the phrasings changed since the index was calibrated."
+        again = f"Calibrate it again: semsearch calibrate {self.directory}"
+        return [SyncWarning("calibration", f"{message} {again}", 1)]
 
     def _report(self, plan: Plan, warnings: list[SyncWarning]) -> SyncReport:
         return SyncReport(

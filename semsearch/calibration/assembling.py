@@ -16,7 +16,10 @@ from semsearch.ranking import VERBATIM
 UNANSWERABLE = 0.1
 """Share of queries without an answer that is assumed where no labels say it."""
 
-_LEAST = 20  # queries below which nothing is fitted
+PROMISED = 0.5
+"""Share of queries without an answer for which a precision is promised where no labels say it."""
+
+_LEAST = 20  # labelled queries of a kind that say something by themselves
 _BACKGROUND = 200.0  # labelled queries that the bank's own count for beside labels
 _COPIED = 0.2  # share of labelled queries that may stand in the bank word for word
 
@@ -28,6 +31,7 @@ class Assembled:
     examples: Examples
     queries: Mapping[str, int]
     assumed: float | None  # share of queries without an answer, None where labels say it
+    promised: float | None  # the share that a precision is promised for, None where labels say it
     notes: tuple[str, ...]
 
 
@@ -43,9 +47,8 @@ def assemble(
     Raises:
         DataError: there are too few queries of either sort.
     """
-    share = UNANSWERABLE if unanswerable is None else unanswerable
     if labels is None:
-        return _of_the_bank(index, made, share)
+        return _of_the_bank(index, made, unanswerable)
     n_with = int(labels.answerable.sum())
     n_without = len(labels) - n_with
     if len(labels) < _LEAST:
@@ -53,30 +56,34 @@ def assemble(
     if not n_with:
         raise DataError("no labelled query expects an answer: nothing tells what a right hit is.")
     notes = _copied(labels)
-    if n_without:
-        assumed = unanswerable
-        share = n_without / len(labels) if unanswerable is None else unanswerable
-        weights = np.where(
-            labels.answerable,
-            (1 - share) * len(labels) / n_with,
-            share * len(labels) / n_without,
-        )
-        background = (_BACKGROUND * (1 - share), _BACKGROUND * share)
-        parts = [replace(labels, weights=weights), selfmade(made, *background, (False, False))]
+    own_share = n_without / len(labels)
+    share = max(own_share, UNANSWERABLE) if unanswerable is None else unanswerable
+    background = _BACKGROUND * (1 - share)
+    if n_without >= _LEAST:
+        weights = np.where(labels.answerable, (1 - share) / n_with, share / n_without) * len(labels)
+        bank = selfmade(made, background, _BACKGROUND * share, (False, False))
+        parts = [replace(labels, weights=weights), bank]
+        few = unanswerable is None and own_share < UNANSWERABLE
+        promised = PROMISED if few else None
+        if few:
+            notes.append(
+                f"Only {own_share:.1%} of the labelled queries have no answer, fewer than real "
+                f"users ask. They were weighed {_as_if(share, PROMISED)}."
+            )
     else:
-        assumed = share
-        with_ = len(labels) + _BACKGROUND * (1 - share)
-        held_out = with_ * share / (1 - share)
-        parts = [labels, selfmade(made, with_ - len(labels), held_out, (False, True))]
+        held_out = (n_with + background) * share / (1 - share) - n_without
+        parts = [labels, selfmade(made, background, max(held_out, 0.0), (False, True))]
+        promised = PROMISED if unanswerable is None else unanswerable
         notes.append(
-            "No labelled query stands for one without an answer. Standard questions were held out "
-            f"instead, as if {share:.0%} of the queries had none; --unanswerable says otherwise."
+            f"{n_without} of {len(labels)} labelled queries stand for those without an answer. "
+            f"Standard questions were held out instead, {_as_if(share, promised)}."
         )
     queries = {"answerable": n_with, "unanswerable": n_without}
-    return Assembled(joined(parts), queries, assumed, tuple(notes))
+    assumed = None if share == own_share and n_without >= _LEAST else share
+    return Assembled(joined(parts), queries, assumed, promised, tuple(notes))
 
 
-def _of_the_bank(index: str, made: SelfMade, share: float) -> Assembled:
+def _of_the_bank(index: str, made: SelfMade, unanswerable: float | None) -> Assembled:
     n, m = len(made.right), len(made.groups)
     if n < _LEAST or not made.right.any():
         raise DataError(
@@ -84,13 +91,24 @@ def _of_the_bank(index: str, made: SelfMade, share: float) -> Assembled:
             f"and {int(made.right.sum())} of them find it again. Give labelled queries: semsearch "
             f"calibrate {index} LABELLED"
         )
+    share = UNANSWERABLE if unanswerable is None else unanswerable
+    promised = PROMISED if unanswerable is None else unanswerable
     every = selfmade(made, n * (1 - share), n * share, (True, True))
     note = (
-        "Made of the bank itself, as if its phrasings were queries and "
-        f"{share:.0%} of the queries had no answer (--unanswerable says otherwise). Labelled "
-        "queries of real users are worth more."
+        f"Made of the bank itself: phrasings stand for queries, {_as_if(share, promised)}. "
+        "Labelled queries of real users are worth more."
     )
-    return Assembled(every, {"answerable": n, "unanswerable": 2 * m}, share, (note,))
+    queries = {"answerable": n, "unanswerable": 2 * m}
+    return Assembled(every, queries, share, promised, (note,))
+
+
+def _as_if(share: float, promised: float) -> str:
+    if share == promised:
+        return f"as if {share:.0%} of the queries had no answer, which --unanswerable said"
+    return (
+        f"as if {share:.0%} of the queries had no answer (a --precision is kept up to "
+        f"{promised:.0%}); --unanswerable says otherwise"
+    )
 
 
 def _copied(labels: Examples) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ Values = NDArray[np.float64]
 BINS = 10
 _Z = 1.959964  # of a 95% interval
 _POINTS = 400  # thresholds that are looked at
+_ALIKE = 0.01  # what two balances may differ by, of 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,16 @@ class Judged:
     answerable: Mask
     weights: Weights
     topic: Mask
+
+    def at_share(self, unanswerable: float) -> Judged:
+        """The same, weighted as if such a share of the queries had no answer."""
+        with_ = self.answerable
+        factors = np.where(
+            with_,
+            (1 - unanswerable) / max(float(self.weights[with_].sum()), 1e-300),
+            unanswerable / max(float(self.weights[~with_].sum()), 1e-300),
+        )
+        return replace(self, weights=self.weights * factors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,7 @@ def share(hits: Mask, weights: Weights) -> Share:
     if not len(hits) or not weights.sum():
         return Share(None, None, None, 0)
     value = float(weights @ hits / weights.sum())
-    low, high = _wilson(np.array(value), np.array(weights.sum() ** 2 / (weights @ weights)))
+    low, high = _wilson(np.array(value), np.array(_effective(weights)))
     return Share(value, float(low), float(high), len(hits))
 
 
@@ -143,8 +154,12 @@ class Curve:
         return int(np.flatnonzero(self.coverage >= coverage - 1e-12)[0])
 
     def balanced(self) -> int:
-        """Where right answers, counted double, and right refusals are most together."""
-        return int(np.argmax(2 * self.right + self.refused))
+        """Where right answers, counted double, and right refusals are most together.
+
+        Of the points that are as good but for a hundredth, the one that answers most.
+        """
+        together = 2 * self.right + self.refused
+        return int(np.flatnonzero(together >= together.max() - _ALIKE)[-1])
 
 
 def reliability(judged: Judged) -> tuple[list[dict[str, float]], float]:
@@ -178,6 +193,12 @@ def reliability(judged: Judged) -> tuple[list[dict[str, float]], float]:
             }
         )
     return found, error
+
+
+def _effective(weights: Weights) -> float:
+    """How many queries of equal weight are worth these (Kish 1965); at least 1."""
+    squares = float(weights @ weights)
+    return max(float(weights.sum()) ** 2 / squares, 1.0) if squares else 1.0
 
 
 def _wilson(value: Values, n: Values) -> tuple[Values, Values]:

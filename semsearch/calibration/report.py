@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from semsearch.calibration.points import Curve, Share
 from semsearch.confidence import Calibration
 from semsearch.errors import Problem
+from semsearch.evaluation.reports import write_files
 
 _ROWS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.98, 1.0)
 
@@ -81,3 +84,57 @@ class CalibrationReport:
 
 def _rounded(row: Mapping[str, float]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in row.items()}
+
+
+def markdown(report: CalibrationReport) -> str:
+    """The report as a page."""
+    made = report.calibration
+    lines = [
+        "# Calibration",
+        "",
+        f"{report.index}, calibrated on {made.source}: {made.queries['answerable']} queries that "
+        f"have an answer, {made.queries['unanswerable']} that have none. Answers from confidence "
+        f"{made.threshold:.3f} on ({made.point}). Expected calibration error {report.error:.3f}. "
+        "All figures by cross-validation.",
+        "",
+        *(f"- {note}" for note in report.notes),
+        "",
+        "| at this point | share | 95% interval | of |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for name, share in report.measured.items():
+        if share.value is not None:
+            lines.append(
+                f"| {name} | {share.value:.3f} | {share.low:.3f} to {share.high:.3f} | {share.n} |"
+            )
+    lines += [
+        "",
+        "![reliability](reliability.png) ![precision against coverage](precision.png)",
+        "",
+        "| confidence from | coverage | precision | 95% interval | refused |",
+        "| ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in report.rows():
+        lines.append(
+            f"| {row['confidence']:.3f} | {row['coverage']:.3f} | {row['precision']:.3f} "
+            f"| {row['low']:.3f} to {row['high']:.3f} | {row['refused']:.3f} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def write(report: CalibrationReport, directory: Path) -> list[Path]:
+    """Write `calibration.md`, `calibration.json` and the plots; the directory is made if need be.
+
+    Raises:
+        MissingExtraError: matplotlib is not installed.
+        StorageError: the disk refused.
+    """
+    from semsearch.calibration import plots
+
+    content = json.dumps(report.to_dict(), ensure_ascii=False, indent=2)
+    files = {
+        "calibration.json": content.encode() + b"\n",
+        "calibration.md": markdown(report).encode(),
+        **plots.draw(report),
+    }
+    return write_files(directory, files)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from semsearch.calibration import examples, fitting, selfmade
-from semsearch.calibration.assembling import assemble
+from semsearch.calibration.assembling import Assembled, assemble
+from semsearch.calibration.choosing import choose
 from semsearch.calibration.examples import Examples
 from semsearch.calibration.points import Curve, Judged, measure, reliability
 from semsearch.calibration.report import CalibrationReport
@@ -21,7 +22,7 @@ from semsearch.errors import DataError, Problem
 from semsearch.evaluation.queries import LabelledQuery, read_labelled
 from semsearch.index import Index
 from semsearch.ranking import Score
-from semsearch.store import BankReader
+from semsearch.store import BankReader, Meta
 from semsearch.store.rows import ID_BITS
 from semsearch.types import Vectors
 from semsearch.view import View
@@ -47,11 +48,7 @@ def calibrate(
 ) -> CalibrationReport:
     """Fit how sure an answer of an index is, choose from where it answers, and store both.
 
-    The operating point is one of: `precision`, most answers at which the lower end of the 95%
-    interval of the precision is that high (or, with too few queries for that, the precision as
-    measured); `coverage`, the highest confidence at which that share of the answerable queries is
-    answered; or the best balance: where the share of the answerable queries that are answered
-    right, counted double, and the share of the unanswerable ones that are refused are most.
+    The operating point is one of those of `choosing.choose`.
 
     Args:
         queries: labelled queries: a path, rows as mappings or a DataFrame, with a column of texts
@@ -75,40 +72,16 @@ def calibrate(
     labels, problems = _read(
         index, queries, column=column, key=key, none=none, encoding=encoding, skip_bad=skip_bad
     )
-    vectors = index.encoder.encode([label.text for label in labels], kind="query")
-    reader = BankReader(index.path)
-    try:
-        with reader.reading() as meta:
-            if meta.questions < 2:
-                raise DataError(
-                    f"{index.path}: nothing can be learnt from a bank of {meta.questions} standard "
-                    "questions. Add some."
-                )
-            score = score or cast(Score, meta.score)
-            by_top3 = score == "top3"
-            view = View.load(index.path, reader, meta, None)
-            own = _ask(reader, view, labels, vectors, by_top3) if labels else None
-            made = selfmade.make(reader, meta, by_top3=by_top3, seed=seed, progress=progress)
-            bank = {
-                "questions": meta.questions,
-                "phrasings": meta.phrasings,
-                "last_phrasing": reader.last_phrasing(),
-            }
-    finally:
-        reader.close()
-    fitted = assemble(str(index.path), own, made, unanswerable)
+    fitted, meta, bank = collect(index, labels, unanswerable, score, seed, progress)
     judged = _judge(fitted.examples, seed)
-    curve = Curve.of(judged)
-    at, promised, point = _choose(curve, precision, coverage)
-    threshold = float(curve.thresholds[at])
+    point = choose(judged, precision, coverage, fitted.promised)
     bins, error = reliability(judged)
-    measured = measure(judged, threshold)
-    notes = [*fitted.notes, *_promise(judged, curve, at, precision, promised)]
+    measured = measure(judged, point.threshold)
     calibration = Calibration(
         model=fitting.fit(fitted.examples),
-        threshold=threshold,
-        score=score,
-        point=point,
+        threshold=point.threshold,
+        score=score or meta.score,
+        point=point.name,
         source=_name(queries),
         queries=fitted.queries,
         unanswerable=fitted.assumed,
@@ -123,13 +96,49 @@ def calibrate(
         str(index.path),
         calibration,
         measured,
-        curve,
+        Curve.of(judged),
         bins,
         error,
-        promised,
-        tuple(notes),
+        point.promised,
+        (*fitted.notes, *point.notes),
         tuple(problems),
     )
+
+
+def collect(
+    index: Index,
+    labels: Sequence[LabelledQuery],
+    unanswerable: float | None = None,
+    score: Score | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Assembled, Meta, dict[str, int]]:
+    """What a calibration is fitted on, the state of the index, and how much it held then.
+
+    Raises:
+        DataError: there is too little to fit on.
+    """
+    vectors = index.encoder.encode([label.text for label in labels], kind="query")
+    reader = BankReader(index.path)
+    try:
+        with reader.reading() as meta:
+            if meta.questions < 2:
+                raise DataError(
+                    f"{index.path}: nothing can be learnt from {meta.questions} standard "
+                    "questions. Add some."
+                )
+            by_top3 = (score or meta.score) == "top3"
+            view = View.load(index.path, reader, meta, None)
+            own = _ask(reader, view, labels, vectors, by_top3) if labels else None
+            made = selfmade.make(reader, meta, by_top3=by_top3, seed=seed, progress=progress)
+            bank = {
+                "questions": meta.questions,
+                "phrasings": meta.phrasings,
+                "last_phrasing": reader.last_phrasing(),
+            }
+            return assemble(str(index.path), own, made, unanswerable), meta, bank
+    finally:
+        reader.close()
 
 
 def remove(index: Index, *, wait_seconds: float = 0.0) -> bool:
@@ -187,41 +196,3 @@ def _judge(fitted: Examples, seed: int) -> Judged:
         fitted.weights[judged],
         fitted.topic[judged],
     )
-
-
-def _choose(
-    curve: Curve, precision: float | None, coverage: float | None
-) -> tuple[int, bool | None, str]:
-    """Where on the curve to answer from, whether the precision is promised, and its name."""
-    if coverage is not None:
-        return curve.covering(coverage), None, f"coverage {coverage:g}"
-    if precision is None:
-        return curve.balanced(), None, "balance"
-    at = curve.sure_of(precision)
-    name = f"precision {precision:g}"
-    return (curve.about(precision), False, name) if at is None else (at, True, name)
-
-
-def _promise(
-    judged: Judged, curve: Curve, at: int, precision: float | None, promised: bool | None
-) -> list[str]:
-    """What to say where the precision that was asked for cannot be promised."""
-    if promised is not False or precision is None:
-        return []
-    lies = f"it lies between {curve.low[at]:.3f} and {curve.high[at]:.3f}"
-    if curve.precision[at] < precision:
-        return [
-            f"A precision of {precision:g} is reached at no confidence; the highest is taken, and "
-            f"{lies}. More phrasings or better answers help, not more labels."
-        ]
-    n = len(judged.right)
-    for times in np.geomspace(1.1, 100, 60):
-        more = Curve.of(judged, times)
-        where = more.sure_of(precision)
-        if where is not None and more.coverage[where] >= curve.coverage[at] / 2:
-            needed = int(np.ceil(n * times / 50) * 50)
-            return [
-                f"{n} queries are too few to promise a precision of {precision:g}: {lies}. About "
-                f"{needed:,} like them would do."
-            ]
-    return [f"{n} queries are too few to promise a precision of {precision:g}: {lies}."]

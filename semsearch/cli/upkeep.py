@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -27,9 +28,28 @@ def info(index_dir: Path, as_json: bool) -> None:
         output.echo_json(facts)
         return
     facts["fingerprint"] = facts["fingerprint"]["weights"][:12]
+    facts["calibration"] = _calibration(facts["calibration"])
     width = max(map(len, facts))
     for name, value in facts.items():
         click.echo(f"{name:<{width}}  {value}")
+
+
+def _calibration(facts: dict[str, Any] | None) -> str | None:
+    """A calibration in one line."""
+    if facts is None:
+        return None
+    measured = facts["measured"]
+    shown = ", ".join(
+        f"{name} {measured[name]['value']:.3f}"
+        for name in ("precision", "coverage", "refused")
+        if measured[name]["value"] is not None
+    )
+    old = "; the bank has changed much since" if facts["old"] else ""
+    return (
+        f"{facts['made']} on {facts['source']}, {facts['point']}: answers from confidence "
+        f"{facts['threshold']:.3f}, {shown}, calibration error "
+        f"{measured['calibration_error']:.3f}{old}"
+    )
 
 
 @click.command()

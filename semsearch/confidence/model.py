@@ -27,8 +27,12 @@ class Model:
 
     def confidence(self, signals: Signals) -> NDArray[np.float64]:
         """The probability that the top hit is right: (m, len(SIGNALS)) to (m,)."""
-        logits = (signals - np.array(self.centre)) / np.array(self.scale) @ np.array(self.weights)
-        return np.asarray(1 / (1 + np.exp(-np.clip(logits + self.intercept, -30, 30))))
+        return np.asarray(1 / (1 + np.exp(-np.clip(self.logits(signals), -30, 30))))
+
+    def logits(self, signals: Signals) -> NDArray[np.float64]:
+        """The log odds of it: (m, len(SIGNALS)) to (m,)."""
+        standard = (signals - np.array(self.centre)) / np.array(self.scale)
+        return np.asarray(standard @ np.array(self.weights) + self.intercept)
 
 
 @dataclass(frozen=True, slots=True)

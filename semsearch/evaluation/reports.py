@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from semsearch.errors import StorageError
@@ -65,6 +65,15 @@ def write(report: StsReport, directory: Path) -> list[Path]:
         "sts.md": markdown(report).encode(),
         **plots.draw(report),
     }
+    return write_files(directory, files)
+
+
+def write_files(directory: Path, files: Mapping[str, bytes]) -> list[Path]:
+    """Write files by name into a directory, which is made if need be.
+
+    Raises:
+        StorageError: the disk refused.
+    """
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
