@@ -16,6 +16,9 @@ from semsearch.ranking import VERBATIM
 UNANSWERABLE = 0.1
 """Share of queries without an answer that is assumed where no labels say it."""
 
+LEAST_UNANSWERABLE = 0.05
+"""The same, at least, where labels say less: few owners label what they cannot answer."""
+
 PROMISED = 0.5
 """Share of queries without an answer for which a precision is promised where no labels say it."""
 
@@ -57,13 +60,13 @@ def assemble(
         raise DataError("no labelled query expects an answer: nothing tells what a right hit is.")
     notes = _copied(labels)
     own_share = n_without / len(labels)
-    share = max(own_share, UNANSWERABLE) if unanswerable is None else unanswerable
+    share = max(own_share, LEAST_UNANSWERABLE) if unanswerable is None else unanswerable
     background = _BACKGROUND * (1 - share)
     if n_without >= _LEAST:
         weights = np.where(labels.answerable, (1 - share) / n_with, share / n_without) * len(labels)
         bank = selfmade(made, background, _BACKGROUND * share, (False, False))
         parts = [replace(labels, weights=weights), bank]
-        few = unanswerable is None and own_share < UNANSWERABLE
+        few = unanswerable is None and own_share < LEAST_UNANSWERABLE
         promised = PROMISED if few else None
         if few:
             notes.append(

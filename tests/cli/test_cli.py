@@ -90,7 +90,7 @@ def test_query_as_json_has_stable_names(run: Run) -> None:
     run("build", "faq.csv")
     result = run("query", "index/faq", "--json", "-k", "2", "几点开门", "lost card")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [list(line) for line in lines] == [["query", "answered", "hits"]] * 2
+    assert [list(line) for line in lines] == [["query", "answered", "confidence", "hits"]] * 2
     assert list(lines[0]["hits"][0]) == [
         "rank", "key", "question", "answer", "score", "phrasing", "fields"
     ]  # fmt: skip
@@ -103,7 +103,9 @@ def test_a_single_query_without_a_hit_ends_with_1(run: Run) -> None:
     assert run("query", "index/faq", "zzz", "--min-score", "0.99").exit_code == 1
     assert run("query", "index/faq", "zzz", "lost card", "--min-score", "0.99").exit_code == 0
     none = run("query", "index/faq", "zzz", "--min-score", "0.99", "--json")
-    assert json.loads(none.stdout) == {"query": "zzz", "answered": False, "hits": []}
+    assert json.loads(none.stdout) == {
+        "query": "zzz", "answered": False, "confidence": None, "hits": []
+    }  # fmt: skip
 
 
 def test_queries_come_from_a_file_or_standard_input(run: Run, tmp_path: Path) -> None:
@@ -228,6 +230,14 @@ def _examples() -> list[str]:
     return found
 
 
+def _many() -> list[dict[str, str]]:
+    words = ("order", "login", "invoice", "delivery", "password", "account", "email", "price")
+    return [
+        {"key": word, "标准问": f"Where is my {word}?", "答案": ".", "相似问1": f"help, {word} {n}"}
+        for n, word in enumerate([*words, *(f"{word} status" for word in words)])
+    ]
+
+
 @pytest.mark.parametrize("example", _examples())
 def test_the_examples_in_the_help_run(run: Run, tmp_path: Path, example: str) -> None:
     import sqlite_utils
@@ -257,10 +267,15 @@ def test_the_examples_in_the_help_run(run: Run, tmp_path: Path, example: str) ->
             for n, row in enumerate(scored * 2)
         ],
     )
+    asked = [{"text": f"{n} {text}", "key": "card"} for n, text in enumerate(texts[:30])]
+    write_table(tmp_path / "labelled.csv", asked)
     database = sqlite_utils.Database(tmp_path / "bank.db")
     database["faq"].insert_all(FAQ)
     database.close()
     run("build", "faq.csv")
+    if "calibrate" in example:  # which wants more than four standard questions
+        write_table(tmp_path / "more.csv", [*FAQ, *_many()])
+        run("build", "more.csv", "index/faq")
     # The tiny encoder has 32 dimensions.
     words = ["16" if word == "256" else word for word in shlex.split(example)[1:]]
     if words[0] == "build" and "--whiten" in words:
