@@ -11,6 +11,7 @@ Baseline, in the same run: a threshold of the bare cosine, chosen on the same qu
 rule.
 
     python benchmarks/trust.py [--encoder minilm]...
+    python benchmarks/trust.py --plots    # of clinc150, calibrated on its labels
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import pyarrow.parquet as parquet
 from answer_quality import Memory
 
 from semsearch import Encoder, Index
-from semsearch.calibration import calibrate, run
+from semsearch.calibration import calibrate, plots, run
 from semsearch.calibration.points import Curve, Judged, measure, reliability
 from semsearch.confidence import SIGNALS
 from semsearch.evaluation.queries import LabelledQuery
@@ -53,8 +54,12 @@ class Bank:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", action="append", help="default: embedded and minilm")
+    parser.add_argument("--plots", action="store_true", help="only results/trust/*.png")
     arguments = parser.parse_args()
     root = provenance.data_dir() / "faq"
+    if arguments.plots:
+        _plots(root)
+        return
     names = arguments.encoder or ["embedded", "minilm"]
     records, files = [], sorted(path for name in BANKS for path in (root / name).glob("*.parquet"))
     for name in names:
@@ -97,6 +102,20 @@ def measured(encoder_name: str, encoder: Memory, bank: Bank) -> list[dict[str, A
             records.append(record | _measured(index, labels, test))
             print(table(records[-1:]).splitlines()[-1], flush=True)
     return records
+
+
+def _plots(root: Path) -> None:
+    bank = _published(root / "clinc150", "clinc150", 1.0)
+    rows = [{"text": query.text, "key": query.key or ""} for query in bank.labels or ()]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Index.build(bank.questions, Path(folder) / "index") as index,
+    ):
+        report = calibrate(index, rows, precision=PRECISION, seed=SEED)
+    for name, content in plots.draw(report).items():
+        path = provenance.RESULTS / "trust" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
 
 
 def _measured(

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from semsearch.calibration.examples import Examples
 from semsearch.confidence import Model
+from semsearch.errors import DataError
 
 FOLDS = 5
 _STRENGTH = 1.0  # inverse of the L2 penalty, on standardised signals
@@ -20,10 +21,16 @@ def fit(examples: Examples) -> Model:
     none is below zero.
 
     Raises:
-        ValueError: all examples are right, or none is.
+        DataError: all examples are right, or none is.
     """
     from sklearn.linear_model import LogisticRegression
 
+    n_right = int(examples.right.sum())
+    if n_right in (0, len(examples)):
+        raise DataError(
+            f"{n_right} of {len(examples)} queries find the right standard question, which teaches "
+            "nothing about when one does. Give more labelled queries, or the bank more phrasings."
+        )
     share = examples.weights / examples.weights.sum()
     centre = share @ examples.signals
     spread = np.sqrt(share @ np.square(examples.signals - centre))

@@ -45,7 +45,7 @@ def echo_result(result: Result, *, show_query: bool) -> None:
     """One query's hits for a person."""
     if show_query:
         click.secho(f"> {result.query}", bold=True)
-    sure = "" if result.confidence is None else f"confidence {result.confidence:.2f}"
+    sure = "" if result.confidence is None else f"confidence {result.confidence:.3f}"
     if not result.answered:
         click.echo(f"no answer ({sure})" if sure else "no answer")
     elif sure:

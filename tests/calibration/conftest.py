@@ -12,7 +12,8 @@ from semsearch import Index, StandardQuestion
 _TOPICS = {
     "parcel": "parcel delivery package", "card": "card stolen bank", "refund": "refund money back",
     "password": "password login account", "invoice": "invoice bill pay",
-    "phone": "phone number code", "transfer": "transfer cash exchange", "email": "email contact support",
+    "phone": "phone number code", "transfer": "transfer cash exchange",
+    "email": "email contact support",
     "price": "price product cost", "order": "order shop store", "trip": "trip work hour",
     "weather": "weather today world",
 }  # fmt: skip

@@ -151,6 +151,12 @@ def test_no_signal_speaks_against_the_hit() -> None:
     assert model.weights[0] > 0.5 and model.weights[1] == 0 and min(model.weights) >= 0
 
 
+def test_a_bank_that_never_finds_itself_is_refused_in_one_line() -> None:
+    signals = np.zeros((30, len(SIGNALS)))
+    with pytest.raises(DataError, match="0 of 30 queries find the right"):
+        fitting.fit(labelled(signals, np.zeros(30, bool), np.ones(30, bool)))
+
+
 def test_a_calibration_can_be_removed(index: Index) -> None:
     calibrate(index)
     assert remove(index) and not remove(index)

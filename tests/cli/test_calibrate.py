@@ -83,14 +83,14 @@ def test_json_has_stable_names(run: Run) -> None:
 def test_query_refuses_and_shows_what_it_refused_when_asked_to(run: Run) -> None:
     run("calibrate", "faq", "labelled.csv")
     right = run("query", "faq", "parcel delivery package now")
-    assert right.exit_code == 0 and right.stdout.startswith("confidence 0.")
+    assert right.exit_code == 0 and right.stdout.startswith("confidence 0.9")
     refused = run("query", "faq", "hello and thanks")
     assert refused.exit_code == 1 and refused.stdout.startswith("no answer (confidence 0.")
     assert len(refused.stdout.splitlines()) == 1
     shown = run("query", "faq", "hello and thanks", "--refused")
     assert shown.exit_code == 1 and "\n1. 0." in shown.stdout
     found = json.loads(run("query", "faq", "hello and thanks", "--refused", "--json").stdout)
-    assert found["answered"] is False and found["hits"] and 0 < found["confidence"] < 1
+    assert found["answered"] is False and found["hits"] and found["confidence"] < 0.5
 
 
 def test_info_and_evaluate_know_of_the_calibration(run: Run) -> None:
@@ -110,7 +110,7 @@ def test_a_report_is_a_page_with_two_plots(run: Run, tmp_path: Path) -> None:
     names = sorted(path.name for path in (tmp_path / "trust").iterdir())
     assert names == ["calibration.json", "calibration.md", "precision.png", "reliability.png"]
     page = (tmp_path / "trust" / "calibration.md").read_text("utf-8")
-    assert "Expected calibration error 0." in page and page.count("| ---:") == 2
+    assert "Expected calibration error 0." in page
     for name in ("precision.png", "reliability.png"):
         assert (tmp_path / "trust" / name).read_bytes().startswith(b"\x89PNG")
         assert name in page
