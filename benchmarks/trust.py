@@ -36,7 +36,7 @@ from semsearch.evaluation.queries import LabelledQuery
 from semsearch.types import StandardQuestion
 
 BANKS = ("clinc150", "banking77", "hwu64")
-SAMPLES = {"shop": "shop", "bank_zh": "bank_zh"}
+SAMPLES = ("shop", "bank_zh")
 SEED = 0
 PRECISION = 0.95
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from semsearch import snapshots, sync
 from semsearch.ann import require_faiss
-from semsearch.confidence import Calibration, upkeep
+from semsearch.confidence import upkeep
 from semsearch.encoder import Encoder
 from semsearch.encoding import Batches, Progress, encode, text_warnings
 from semsearch.errors import IndexBusyError, IndexNotFoundError, StorageError
@@ -241,7 +241,10 @@ class Writing:
         try:
             meta = writer.apply(plan.changes(encoded), meta)
             discard_pending(self.directory)
-            warnings += self._calibration_warnings(meta)
+            if self.existing:
+                warnings += upkeep.warnings(
+                    self.directory, self.existing.reader, self.existing.meta
+                )
             if snapshots.is_due(meta):
                 reader = BankReader(self.directory)
                 try:
@@ -261,24 +264,6 @@ class Writing:
         finally:
             writer.close()
         return warnings
-
-    def _calibration_warnings(self, meta: Meta) -> list[SyncWarning]:
-        """What became of the calibration: dropped, or old."""
-        before = self.existing.meta.calibration if self.existing else None
-        if before is None or self.existing is None:
-            return []
-        if meta.calibration is None:
-            message = "The index answers otherwise than before, so its calibration is dropped."
-        else:
-            with self.existing.reader.reading() as now:
-                share = upkeep.changed(
-                    self.existing.reader, now, Calibration.from_dict(meta.calibration)
-                )
-            if share <= upkeep.OLD:
-                return []
-            message = f"{share:.0%} of the phrasings changed since the index was calibrated."
-        again = f"Calibrate it again: semsearch calibrate {self.directory}"
-        return [SyncWarning("calibration", f"{message} {again}", 1)]
 
     def _report(self, plan: Plan, warnings: list[SyncWarning]) -> SyncReport:
         return SyncReport(

@@ -90,9 +90,9 @@ def _of_the_bank(index: str, made: SelfMade, unanswerable: float | None) -> Asse
     n, m = len(made.right), len(made.groups)
     if n < _LEAST or not made.right.any():
         raise DataError(
-            f"{index}: {n} phrasings can be held out of standard questions that have another one, "
-            f"and {int(made.right.sum())} of them find it again. Give labelled queries: semsearch "
-            f"calibrate {index} LABELLED"
+            f"{index}: its phrasings are too few to be held out as queries ({n}, of which "
+            f"{int(made.right.sum())} find their standard question again). Give labelled queries: "
+            f"semsearch calibrate {index} LABELLED"
         )
     share = UNANSWERABLE if unanswerable is None else unanswerable
     promised = PROMISED if unanswerable is None else unanswerable

@@ -258,7 +258,30 @@ def test_a_calibration_of_another_version_is_not_applied(index: Index) -> None:
         change.calibrate({**stored, "version": 99})
     with pytest.raises(CorruptIndexError, match="semsearch calibrate"):
         index.search(ASKED)
+    (warning,) = index.add([StandardQuestion("one", "something new")]).warnings
+    assert warning.kind == "calibration" and "another version" in warning.message
     assert remove(index) and index.search(ASKED)[0].answered
+
+
+def test_a_calibrated_index_answers_however_few_are_left(index: Index) -> None:
+    calibrate(index)
+    index.remove([question.key for question in BANK[2:]])
+    for keys in ([BANK[1].key], [BANK[0].key]):
+        assert all(r.confidence is not None for r in index.search(ASKED, refused=True))
+        index.remove(keys)
+    assert all(not r.hits and r.confidence is None for r in index.search(ASKED))
+    single = [StandardQuestion("one", "something new")]
+    index.add(single)
+    (found,) = index.search("something", refused=True)
+    assert found.hits and found.confidence is not None and 0 <= found.confidence <= 1
+
+
+def test_labels_are_weighed_by_the_share_that_is_said_to_have_no_answer(index: Index) -> None:
+    low, high = (calibrate(index, LABELLED, unanswerable=share) for share in (0.05, 0.9))
+    assert (low.calibration.unanswerable, high.calibration.unanswerable) == (0.05, 0.9)
+    curves = [report.curve.precision[-1] for report in (low, high)]
+    # Answering everything, the precision is the accuracy times the share that has an answer.
+    assert curves[0] / curves[1] == pytest.approx(0.95 / 0.1)
 
 
 def test_one_writer_at_a_time(index: Index) -> None:
