@@ -70,17 +70,18 @@ def _precise(judged: Judged, precision: float) -> Point:
             f"where {lies}. More phrasings help, not more labels."
         )
     else:
-        note = f"{len(judged.right)} queries are too few to promise a precision of {precision:g}: "
+        n = int(judged.answerable.sum())
+        note = f"{n} queries with an answer are too few to promise a precision of {precision:g}: "
         needed = _needed(judged, precision, float(curve.coverage[at]) / 2)
         note += f"{lies}." + (f" About {needed:,} like them would do." if needed else "")
     return Point(name, float(curve.thresholds[at]), promised=False, notes=(note,))
 
 
 def _needed(judged: Judged, precision: float, coverage: float) -> int | None:
-    """How many queries of the same kind would promise a precision and cover that much."""
+    """How many answerable queries, with as many others as here, would promise it and cover that."""
     for times in np.geomspace(1.1, _MOST, 60):
         curve = Curve.of(judged, float(times))
         sure = curve.sure_of(precision)
         if sure is not None and curve.coverage[sure] >= coverage:
-            return int(np.ceil(len(judged.right) * times / 50) * 50)
+            return int(np.ceil(judged.answerable.sum() * times / 50) * 50)
     return None

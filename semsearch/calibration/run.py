@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from semsearch import identity
 from semsearch.calibration import examples, fitting, selfmade
 from semsearch.calibration.assembling import Assembled, assemble
 from semsearch.calibration.choosing import choose
@@ -55,7 +56,7 @@ def calibrate(
             and one of keys, empty where no answer is expected. None takes the bank itself; see
             `selfmade`. Whichever kind labels lack is taken from the bank.
         unanswerable: the share of all queries that has no answer; by default that of the labels,
-            or 0.1 where they do not say it.
+            but at least 0.05, and 0.1 without labels.
         score: "best" or "top3", in place of the index's own.
         column, key, none, encoding, skip_bad: see `retrieval.evaluate`.
         seed: of the folds and of the phrasings that are held out.
@@ -117,8 +118,11 @@ def collect(
 
     Raises:
         DataError: there is too little to fit on.
+        EncoderMismatchError: another process built the index again with another encoder.
     """
-    vectors = index.encoder.encode([label.text for label in labels], kind="query")
+    texts = [label.text for label in labels]
+    # Without labels nothing is encoded, so that no encoder is needed.
+    vectors = index.encoder.encode(texts, kind="query") if labels else None
     reader = BankReader(index.path)
     try:
         with reader.reading() as meta:
@@ -128,8 +132,11 @@ def collect(
                     "questions. Add some."
                 )
             by_top3 = (score or meta.score) == "top3"
-            view = View.load(index.path, reader, meta, None)
-            own = _ask(reader, view, labels, vectors, by_top3) if labels else None
+            own = None
+            if vectors is not None:
+                identity.check(index.path, meta.encoder, index.encoder, reader.first_phrasings)
+                view = View.load(index.path, reader, meta, None)
+                own = _ask(reader, view, labels, vectors, by_top3)
             made = selfmade.make(reader, meta, by_top3=by_top3, seed=seed, progress=progress)
             bank = {
                 "questions": meta.questions,

@@ -31,7 +31,7 @@ _LABELS = {
 @click.option(
     "--unanswerable",
     type=_SHARE,
-    help="Share of all queries that has no answer, where the labels do not say it.",
+    help="Share of all queries that has no answer, where LABELLED does not show it.",
 )
 @click.option("--column", metavar="COLUMN", help="Column of the queries' texts.")
 @click.option("--key", metavar="COLUMN", help="Column of the expected keys.")

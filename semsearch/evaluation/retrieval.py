@@ -202,7 +202,9 @@ def evaluate(
         if progress is not None:
             progress(len(outcomes), len(labelled))
     info = index.info()
-    threshold = info["calibration"]["threshold"] if calibrated and min_score is None else None
+    threshold = None
+    if calibrated and min_score is None and info["calibration"]:
+        threshold = info["calibration"]["threshold"]
     refuses = min_score is not None or threshold is not None
     return RetrievalReport(
         index=str(index.path),

@@ -91,7 +91,7 @@ def test_too_few_queries_promise_nothing_and_say_how_many_would() -> None:
     judged = _judged([0.9] * 20 + [0.1] * 10, [1] * 20 + [0] * 10)
     point = choose(judged, 0.95, None, None)
     assert point.promised is False
-    assert "30 queries are too few to promise a precision of 0.95" in point.notes[0]
+    assert "30 queries with an answer are too few to promise a precision of 0.95" in point.notes[0]
     assert "About 150 like them would do" in point.notes[0]
     assert measure(judged, point.threshold)["precision"].value == 1.0
 
