@@ -17,10 +17,16 @@ from semsearch import Index, StandardQuestion
 from semsearch.calibration import calibrate, fitting, remove
 from semsearch.calibration.examples import labelled
 from semsearch.confidence import SIGNALS, Calibration
-from semsearch.errors import BadRowsError, CorruptIndexError, DataError, IndexBusyError
+from semsearch.errors import (
+    BadRowsError,
+    CorruptIndexError,
+    DataError,
+    IndexBusyError,
+    StorageError,
+)
 from semsearch.evaluation.retrieval import evaluate
 from semsearch.lock import write_lock
-from semsearch.store import BankReader
+from semsearch.store import BankReader, BankWriter
 from semsearch.writing import writing
 from tests.calibration.conftest import BANK, LABELLED
 from tests.conftest import build_tiny_encoder
@@ -282,6 +288,21 @@ def test_labels_are_weighed_by_the_share_that_is_said_to_have_no_answer(index: I
     curves = [report.curve.precision[-1] for report in (low, high)]
     # Answering everything, the precision is the accuracy times the share that has an answer.
     assert curves[0] / curves[1] == pytest.approx(0.95 / 0.1)
+
+
+def test_a_calibration_that_cannot_be_written_leaves_the_last_one(
+    index: Index, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = calibrate(index).calibration
+
+    def full(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch, pytest.raises(StorageError, match="full"):
+        patch.setattr(BankWriter, "_put", full)
+        calibrate(index, LABELLED)
+    assert index.info()["calibration"]["made"] == before.made
+    assert index.verify().ok and index.search(ASKED)[0].confidence is not None
 
 
 def test_one_writer_at_a_time(index: Index) -> None:
