@@ -19,7 +19,14 @@ from typing import Any
 import click
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "README.zh-CN.md", "docs/commands.md", "docs/filters.md", "docs/training.md")
+PAGES = (
+    "README.md",
+    "README.zh-CN.md",
+    "docs/commands.md",
+    "docs/filters.md",
+    "docs/training.md",
+    "docs/trust.md",
+)
 BLOCK = re.compile(r"(<!-- generated: ([\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -282,6 +289,40 @@ def filters() -> str:
     return f"{_table(columns, rows)}\n\n{chr(10).join(lines)}"
 
 
+def _trust(way: str) -> str:
+    """What an index knows of what it does not know."""
+
+    def cell(share: dict[str, Any]) -> str:
+        return "–" if share["value"] is None else f"{share['value']:.3f}"
+
+    rows = []
+    for row in _result("trust")["rows"]:
+        if row["calibrated_on"] == way and not row["bank"].startswith("sample"):
+            precision = row["precision"]
+            rows.append(
+                [
+                    row["encoder"],
+                    row["bank"],
+                    f"{row['answerable']:,} + {row['unanswerable']:,}",
+                    *(
+                        f"{cell(row[f'{kind}in_scope_accuracy'])} / "
+                        f"{cell(row[f'{kind}out_of_scope_recall'])}"
+                        for kind in ("cosine_", "")
+                    ),
+                    f"{row['calibration_error']:.3f}",
+                    f"{cell(precision)} [{precision['low']:.3f}, {precision['high']:.3f}]"
+                    f"{'' if row['promised'] else ', not promised'}",
+                    cell(row["coverage"]),
+                ]
+            )
+    columns = [
+        "encoder", "bank", "queries with + without answer", "bare cosine: right / refused",
+        "confidence: right / refused", "calibration error", "precision when 0.95 is asked",
+        "coverage then",
+    ]  # fmt: skip
+    return _table(columns, rows)
+
+
 def commands() -> str:
     sys.path.insert(0, str(ROOT))
     from semsearch.cli import SECTIONS, cli
@@ -313,6 +354,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "objectives_zh": lambda: _objectives("zh"),
     "fine_tuning": fine_tuning,
     "filters": filters,
+    "trust.bank": lambda: _trust("the bank itself"),
+    "trust.labels": lambda: _trust("labels"),
 }
 
 if __name__ == "__main__":

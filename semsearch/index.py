@@ -7,16 +7,17 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from semsearch import identity
 from semsearch.ann import Setting
+from semsearch.answering import answer
+from semsearch.confidence import upkeep
 from semsearch.encoder import Encoder
 from semsearch.encoding import Progress
 from semsearch.errors import EncoderError
 from semsearch.files import folder_size
-from semsearch.hits import gather
-from semsearch.ranking import SCORES, Score, rank
+from semsearch.ranking import SCORES, Score
 from semsearch.recipe import Recipe, made_by
 from semsearch.store import BankReader, Condition, Meta, Where
 from semsearch.store.connection import DATABASE
@@ -26,7 +27,6 @@ from semsearch.verification import VerifyReport, verify
 from semsearch.view import View
 
 if TYPE_CHECKING:
-    from semsearch.selection import Selection
     from semsearch.tables import Roles
     from semsearch.writing import Writing
 
@@ -246,16 +246,19 @@ class Index:
         min_score: float | None = None,
         score: Score | None = None,
         where: Where | None = None,
+        refused: bool = False,
     ) -> list[Result]:
         """The k best standard questions for each text.
 
         Args:
             texts: one query or many.
             k: hits per query, at least 1.
-            min_score: leave out hits with a lower cosine.
+            min_score: leave out hits with a lower cosine; takes the place of the operating point
+                of a calibrated index.
             score: "best" or "top3", in place of the index's own.
             where: an SQL condition on the owner's columns, "shop = 'de' AND price < 20", or one
                 with values, ("shop = ?", ["de"]). Only standard questions that pass are searched.
+            refused: give the hits of queries below the operating point, too.
 
         Returns:
             One result per text, in their order.
@@ -276,13 +279,17 @@ class Index:
         with self._reader.reading() as meta:
             self._check_still_same(meta)
             view = self._view = View.load(self.path, self._reader, meta, self._view)
-            among: View | Selection = (
-                view if condition is None else view.passing(self._reader, condition)
+            return answer(
+                self._reader,
+                view if condition is None else view.passing(self._reader, condition),
+                meta,
+                queries,
+                vectors,
+                k,
+                score=score or cast(Score, meta.score),
+                min_score=min_score,
+                refused=refused,
             )
-            by_top3 = (score or meta.score) == "top3"
-            ranked = rank(among.search, vectors, k, len(among), among.counts if by_top3 else None)
-            hits = gather(self._reader, ranked, min_score)
-        return [Result(query, found) for query, found in zip(queries, hits, strict=True)]
 
     def _check_still_same(self, meta: Meta) -> None:
         """Another process may have built the index again with another encoder."""
@@ -325,8 +332,8 @@ class Index:
     def info(self) -> dict[str, Any]:
         """What the index is and holds, as JSON-ready values."""
         with self._reader.reading() as meta:
-            kept = meta.encoder
-            snapshot = meta.snapshot
+            kept, snapshot = meta.encoder, meta.snapshot
+            calibration = upkeep.summary(self._reader, meta)
         return {
             "path": str(self.path),
             "format": meta.format,
@@ -339,6 +346,7 @@ class Index:
             "dim": meta.dim,
             "whitened": kept.unwhitened is not None,
             "score": meta.score,
+            "calibration": calibration,
             "generation": meta.generation,
             "factory": snapshot.factory if snapshot else None,
             "parameters": snapshot.parameters if snapshot else None,

@@ -27,7 +27,7 @@ VERBATIM = 1 - 1e-4
 """Cosine from which a query and a phrasing are the same words to the encoder."""
 
 _QUESTION_BITS = 32
-_QUERIES_AT_ONCE = 512
+QUERIES_AT_ONCE = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ def rank(
             where it has fewer), or its best where that is the query word for word; None, its best.
     """
     results: list[Ranked | None] = [None] * len(queries)
-    for start in range(0, len(queries), _QUERIES_AT_ONCE):
-        open_ = np.arange(start, min(start + _QUERIES_AT_ONCE, len(queries)))
+    for start in range(0, len(queries), QUERIES_AT_ONCE):
+        open_ = np.arange(start, min(start + QUERIES_AT_ONCE, len(queries)))
         n = min(total, 4 * k + 16 if counts is None else 8 * k + 64)
         while len(open_) and total:
             scores, labels = search(queries[open_], n)

@@ -21,7 +21,8 @@ _EXAMPLE_LENGTH = 60
 class SyncWarning:
     """Something that is probably not what the owner meant; the sync went on."""
 
-    kind: str  # "too_long", "unknown_tokens", "same_question", "whitening", "snapshot"
+    # "too_long", "unknown_tokens", "same_question", "whitening", "snapshot", "calibration"
+    kind: str
     message: str
     count: int
     examples: tuple[str, ...] = ()

@@ -66,20 +66,30 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What one query found, best first; `answered` says whether any hit passed `min_score`."""
+    """What one query found, best first.
+
+    Attributes:
+        hits: what passed `min_score`; none where the query was refused, unless asked for.
+        confidence: the probability that the top hit is right, None where nothing is calibrated.
+        refused: whether that is below the operating point of the index.
+    """
 
     query: str
     hits: tuple[Hit, ...]
+    confidence: float | None = None
+    refused: bool = False
 
     @property
     def answered(self) -> bool:
-        return bool(self.hits)
+        """Whether any hit passed `min_score` and the query was not refused."""
+        return bool(self.hits) and not self.refused
 
     def to_dict(self) -> dict[str, Any]:
-        """The stable JSON form: query, answered, hits."""
+        """The stable JSON form: query, answered, confidence, hits."""
         return {
             "query": self.query,
             "answered": self.answered,
+            "confidence": None if self.confidence is None else round(self.confidence, 4),
             "hits": [
                 {
                     "rank": hit.rank,

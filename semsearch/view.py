@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -125,6 +126,10 @@ class View:
             return load_vectors([rows[id_].vector for id_ in ids], self.meta.dim)
 
         return vectors
+
+
+Searchable: TypeAlias = View | Selection
+"""All of an index, or what passes a condition."""
 
 
 def _load(directory: Path, snapshot: Snapshot) -> Neighbours:

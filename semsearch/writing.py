@@ -17,9 +17,10 @@ import numpy as np
 
 from semsearch import snapshots, sync
 from semsearch.ann import Setting, check, require_faiss
+from semsearch.confidence import upkeep
 from semsearch.encoder import Encoder
 from semsearch.encoding import Batches, Progress, encode, text_warnings
-from semsearch.errors import IndexNotFoundError, StorageError
+from semsearch.errors import IndexBusyError, IndexNotFoundError, StorageError
 from semsearch.lock import write_lock
 from semsearch.pending import Pending, discard_pending
 from semsearch.ranking import Score
@@ -129,6 +130,26 @@ class Writing:
         finally:
             writer.close()
 
+    def calibrate(
+        self, calibration: dict[str, Any] | None, measured_on: Meta | None = None
+    ) -> bool:
+        """Store a calibration, or remove it with None; whether there was one before.
+
+        Raises:
+            IndexBusyError: the index was built with another encoder since `measured_on`.
+        """
+        _, meta, _ = self._require()
+        if measured_on is not None and measured_on.encoder != meta.encoder:
+            raise IndexBusyError(
+                f"{self.directory}: it was encoded again while it was calibrated. Calibrate again."
+            )
+        writer = BankWriter(self.directory)
+        try:
+            writer.apply([], replace(meta, calibration=calibration))
+        finally:
+            writer.close()
+        return meta.calibration is not None
+
     def _require(self) -> tuple[BankReader, Meta, Mapping[str, QuestionRow]]:
         if self.existing is None:
             raise IndexNotFoundError(no_index(self.directory))
@@ -148,6 +169,8 @@ class Writing:
                 )
             warnings += text_warnings(encoder, missing)
             encoded = self._encode(encoder, missing)
+        if meta.score != before.score:
+            meta = replace(meta, calibration=None)
         if plan.edits or meta != before:
             warnings += self._commit(plan, encoded, meta)
         return self._report(plan, warnings)
@@ -188,8 +211,15 @@ class Writing:
             rows = whitening.unit(np.stack([embeddings[text] for text in texts]))
             vectors = dict(zip(texts, rows, strict=True))
         if existing:
+            same = record.fingerprint == existing.meta.encoder.fingerprint
+            same = same and score in (None, existing.meta.score)
             meta = replace(
-                existing.meta, dim=encoder.dim, encoder=record, snapshot=None, tuned=None
+                existing.meta,
+                dim=encoder.dim,
+                encoder=record,
+                snapshot=None,
+                tuned=None,
+                calibration=existing.meta.calibration if same else None,
             )
         else:
             meta = Meta(dim=encoder.dim, encoder=record, score=DEFAULT_SCORE)
@@ -234,6 +264,10 @@ class Writing:
         try:
             meta = writer.apply(plan.changes(encoded), meta)
             discard_pending(self.directory)
+            if self.existing:
+                warnings += upkeep.warnings(
+                    self.directory, self.existing.reader, self.existing.meta
+                )
             if snapshots.is_due(meta):
                 reader = BankReader(self.directory)
                 try:

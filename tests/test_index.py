@@ -83,7 +83,7 @@ def test_min_score_leaves_queries_unanswered(path: Path) -> None:
         exact, none = index.search(["lost card", "zzz qqq xxx"], 3, min_score=0.999)
     assert exact.answered and len(exact.hits) == 1
     assert not none.answered and none.to_dict() == {
-        "query": "zzz qqq xxx", "answered": False, "hits": []
+        "query": "zzz qqq xxx", "answered": False, "confidence": None, "hits": []
     }  # fmt: skip
 
 

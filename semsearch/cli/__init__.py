@@ -25,6 +25,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     },
     "Answers": {
         "query": "semsearch.cli.answers",
+        "calibrate": "semsearch.cli.calibrate",
         "demo": "semsearch.cli.demo",
     },
     "Encoders": {

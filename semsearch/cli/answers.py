@@ -21,6 +21,7 @@ _QUERIES_AT_ONCE = 2048
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
 @click.option("-k", type=click.IntRange(min=1), default=3, show_default=True, help="Hits a query.")
 @click.option("--min-score", type=float, help="Leave out hits with a lower cosine.")
+@click.option("--refused", is_flag=True, help="Show what a calibrated index would not answer.")
 @click.option("--file", "file", metavar="FILE", help="Queries: a line each, or a table's column.")
 @click.option("--column", help="Column of the queries in --file.")
 @click.option(
@@ -37,6 +38,7 @@ def query(
     texts: tuple[str, ...],
     k: int,
     min_score: float | None,
+    refused: bool,
     file: str | None,
     column: str | None,
     score: Score | None,
@@ -49,7 +51,9 @@ def query(
     """Print the K standard questions closest to each TEXT.
 
     Without TEXT, queries come from --file or standard input, a line each; on a terminal, from a
-    prompt. --json prints one line per query. Exit code 1 when a single query has no hit left.
+    prompt. --json prints one line per query. Exit code 1 when a single query has no answer: no hit
+    reaches --min-score or, once INDEX is calibrated (see semsearch calibrate), the confidence does
+    not reach its operating point. --min-score takes the place of that point.
 
     \b
     Examples:
@@ -64,7 +68,9 @@ def query(
     with Index.open(index_dir, encoder=encoder, runtime=runtime, device=device) as index:
 
         def answer(batch: Sequence[str], *, show_query: bool) -> bool:
-            results = index.search(batch, k, min_score=min_score, score=score, where=where)
+            results = index.search(
+                batch, k, min_score=min_score, score=score, where=where, refused=refused
+            )
             for number, result in enumerate(results):
                 if as_json:
                     output.echo_json(result.to_dict())

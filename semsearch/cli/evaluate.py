@@ -19,6 +19,7 @@ _LABELS = {
     "mrr": ("MRR@{k}", "that expect an answer"),
     "precision": ("precision", "that got an answer"),
     "coverage": ("coverage", "that expect an answer"),
+    "right_answer": ("right answer", "that expect an answer"),
     "right_refusal": ("right refusal", "that expect none"),
 }
 
@@ -72,9 +73,10 @@ def evaluate(
     accuracy@1      the expected standard question is the first hit
     recall@5        it is among the first 5 hits
     MRR             mean of 1 / its rank, 0 beyond the first k
-    With --min-score, also:
+    With --min-score, or once INDEX is calibrated, also:
     precision       of the queries that got an answer, the right ones
     coverage        of those that expect an answer, the answered ones
+    right answer    of those that expect an answer, those that got the right one
     right refusal   of those that expect none, the unanswered ones
 
     \b
@@ -108,6 +110,8 @@ def evaluate(
 def _show(report: RetrievalReport) -> None:
     facts = report.to_dict()
     threshold = "" if report.min_score is None else f", answers from {report.min_score:g}"
+    if report.threshold is not None:
+        threshold = f", answers from confidence {report.threshold:.3f}"
     click.echo(
         f"{report.index}: {facts['queries']} queries, {facts['answerable']} that expect an answer, "
         f"{facts['unanswerable']} that expect none; score {report.score}{threshold}"

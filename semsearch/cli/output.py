@@ -45,8 +45,11 @@ def echo_result(result: Result, *, show_query: bool) -> None:
     """One query's hits for a person."""
     if show_query:
         click.secho(f"> {result.query}", bold=True)
+    sure = "" if result.confidence is None else f"confidence {result.confidence:.3f}"
     if not result.answered:
-        click.echo("no answer")
+        click.echo(f"no answer ({sure})" if sure else "no answer")
+    elif sure:
+        click.echo(sure)
     for hit in result.hits:
         click.echo(f"{hit.rank}. {hit.score:.3f}  {click.style(hit.question, bold=True)}")
         if hit.answer:

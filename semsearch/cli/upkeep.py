@@ -29,20 +29,39 @@ def info(index_dir: Path, as_json: bool) -> None:
         return
     facts["fingerprint"] = facts["fingerprint"]["weights"][:12]
     facts["tuned"] = _proof(facts["tuned"])
+    facts["calibration"] = _calibration(facts["calibration"])
     width = max(map(len, facts))
     for name, value in facts.items():
         click.echo(f"{name:<{width}}  {value}")
 
 
-def _proof(tuned: dict[str, Any] | None) -> str:
-    """What a tuning measured, on one line."""
+def _proof(tuned: dict[str, Any] | None) -> str | None:
+    """What a tuning measured, in one line."""
     if tuned is None:
-        return "no"
+        return None
     return (
         f"recall@{tuned['k']} {tuned['recall']:.4f} [{tuned['recall_low']:.4f}, "
         f"{tuned['recall_high']:.4f}] on {tuned['queries']:,} {tuned['source']}; p50 "
         f"{tuned['p50_ms']:.2f} ms, p99 {tuned['p99_ms']:.2f} ms, {tuned['bytes_per_vector']:,.0f} "
         f"bytes a vector, with {tuned['phrasings']:,} phrasings"
+    )
+
+
+def _calibration(facts: dict[str, Any] | None) -> str | None:
+    """A calibration in one line."""
+    if facts is None:
+        return None
+    measured = facts["measured"]
+    shown = ", ".join(
+        f"{name} {measured[name]['value']:.3f}"
+        for name in ("precision", "coverage", "refused")
+        if measured[name]["value"] is not None
+    )
+    old = "; the bank has changed much since" if facts["old"] else ""
+    return (
+        f"{facts['made']} on {facts['source']}, {facts['point']}: answers from confidence "
+        f"{facts['threshold']:.3f}, {shown}, calibration error "
+        f"{measured['calibration_error']:.3f}{old}"
     )
 
 

@@ -20,7 +20,7 @@ _DPI = 110
 
 def require() -> None:
     """Raise MissingExtraError unless matplotlib is there, before anything long is begun."""
-    _figure(1, 1)
+    blank(1, 1)
 
 
 def draw(report: StsReport) -> dict[str, bytes]:
@@ -40,7 +40,7 @@ def _scores(report: StsReport) -> bytes:
     swept = {row.variant.dim for row in report.rows if row.variant.kind in ("pca", "truncated")}
     rows = [row for row in report.rows if row.variant.dim not in swept or row.variant.kind == "raw"]
     names = [pairs.task.name for pairs in report.tasks]
-    figure = _figure(max(6.0, 1.0 + len(names) * (0.5 + 0.18 * len(rows))), 4.2)
+    figure = blank(max(6.0, 1.0 + len(names) * (0.5 + 0.18 * len(rows))), 4.2)
     axes = figure.subplots()
     width = 0.8 / len(rows)
     for number, row in enumerate(rows):
@@ -59,14 +59,14 @@ def _scores(report: StsReport) -> bytes:
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
     axes.set_ylabel(f"{report.metric.capitalize()} of {report.similarity} x100")
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    return _png(figure)
+    return as_png(figure)
 
 
 def _pairs(report: StsReport) -> bytes:
     """What the first encoder predicts against the gold scores, a panel for each task."""
     columns = min(4, len(report.tasks))
     lines = math.ceil(len(report.tasks) / columns)
-    figure = _figure(3.2 * columns, 3.0 * lines)
+    figure = blank(3.2 * columns, 3.0 * lines)
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
     label = report.compared_with
     for axes, pairs in zip(panels, report.tasks, strict=False):
@@ -87,14 +87,14 @@ def _pairs(report: StsReport) -> bytes:
         axes.remove()
     figure.supxlabel("gold score")
     figure.supylabel(f"{report.similarity} of {label}")
-    return _png(figure)
+    return as_png(figure)
 
 
 def _dimensions(report: StsReport) -> bytes:
     """Mean score against dimensions, a panel for each encoder and language."""
     raw = [row for row in report.rows if row.encoder is not None and row.variant.kind == "raw"]
     languages = report.languages
-    figure = _figure(5.0 * len(languages), 3.8 * len(raw))
+    figure = blank(5.0 * len(languages), 3.8 * len(raw))
     panels = figure.subplots(len(raw), len(languages), squeeze=False)
     baseline = report.rows[0]
     for line, row in zip(panels, raw, strict=True):
@@ -112,7 +112,7 @@ def _dimensions(report: StsReport) -> bytes:
             axes.set_xlabel("dimensions")
             axes.set_ylabel(f"mean {report.metric} x100")
     panels[0][0].legend(fontsize="small")
-    return _png(figure)
+    return as_png(figure)
 
 
 def _curves(report: StsReport, base: Row) -> dict[tuple[str, str | None], list[Row]]:
@@ -143,7 +143,7 @@ def curves(
     Raises:
         MissingExtraError: matplotlib is not installed.
     """
-    figure = _figure(9.0, 4.8)
+    figure = blank(9.0, 4.8)
     axes = figure.subplots()
     for name, found in points.items():
         axes.plot(*zip(*sorted(found), strict=True), marker="o", ms=3, lw=1, label=name)
@@ -155,10 +155,11 @@ def curves(
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(1, 1))
-    return _png(figure)
+    return as_png(figure)
 
 
-def _figure(width: float, height: float) -> Any:
+def blank(width: float, height: float) -> Any:
+    """An empty matplotlib figure, in inches. MissingExtraError where matplotlib is not there."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -166,7 +167,8 @@ def _figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _png(figure: Any) -> bytes:
+def as_png(figure: Any) -> bytes:
+    """A figure as the bytes of a PNG file, the same ones each time."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # The font that comes with matplotlib lacks Chinese; a name may show as boxes.

@@ -65,10 +65,10 @@ def write(report: StsReport, directory: Path) -> list[Path]:
         "sts.md": markdown(report).encode(),
         **plots.draw(report),
     }
-    return save(directory, files)
+    return write_files(directory, files)
 
 
-def save(directory: Path, files: Mapping[str, bytes]) -> list[Path]:
+def write_files(directory: Path, files: Mapping[str, bytes]) -> list[Path]:
     """Write files by name into a directory, which is made if need be.
 
     Raises:

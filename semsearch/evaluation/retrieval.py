@@ -79,6 +79,7 @@ class RetrievalReport:
     outcomes: tuple[Outcome, ...]
     skipped: tuple[Problem, ...]
     questions: dict[str, str]  # of the expected keys
+    threshold: float | None = None  # confidence from which a calibrated index answers
 
     @property
     def answerable(self) -> int:
@@ -86,12 +87,17 @@ class RetrievalReport:
         return sum(outcome.query.key is not None for outcome in self.outcomes)
 
     @property
+    def refuses(self) -> bool:
+        """Whether there are queries that get no answer."""
+        return self.min_score is not None or self.threshold is not None
+
+    @property
     def wrong(self) -> list[Outcome]:
         """Outcomes with a mistake; without a threshold, of queries that expect an answer."""
         return [
             outcome
             for outcome in self.outcomes
-            if outcome.mistake and (self.min_score is not None or outcome.query.key is not None)
+            if outcome.mistake and (self.refuses or outcome.query.key is not None)
         ]
 
     def errors(self) -> Iterator[dict[str, Any]]:
@@ -121,6 +127,7 @@ class RetrievalReport:
             "score": self.score,
             "k": self.k,
             "min_score": self.min_score,
+            "threshold": self.threshold,
             "wrong": len(self.wrong),
             "measures": {
                 name: {"value": m.value, "low": m.low, "high": m.high, "n": m.n}
@@ -152,14 +159,15 @@ def evaluate(
     - accuracy_at_1, recall_at_5, mrr: of the queries that expect an answer, the share whose
       expected standard question comes first, or among the first 5; the mean of 1 / its rank, 0
       beyond rank k. No threshold is applied.
-    - precision, coverage, right_refusal, with `min_score` only: the share of the queries that got
-      an answer whose answer is right; of those that expect an answer, that got one; of those that
-      expect none, that got none.
+    - precision, coverage, right_answer, right_refusal, with `min_score` or a calibrated index
+      only: the share of the queries that got an answer whose answer is right; of those that expect
+      an answer, that got one, and that got the right one; of those that expect none, that got none.
 
     Args:
         queries: a path, rows as mappings or a DataFrame, with a column of texts and one of keys.
         k: how far MRR looks, at least 1.
-        min_score: the cosine below which the best hit is no answer.
+        min_score: the cosine below which the best hit is no answer; in place of the operating
+            point of a calibrated index.
         score: "best" or "top3", in place of the index's own.
         column: of the texts; recognised by its name when None.
         key: column of the expected key (or the text of a standard question, where the bank had
@@ -180,31 +188,41 @@ def evaluate(
         queries, bank, column=column, key=key, none=none, encoding=encoding, skip_bad=skip_bad
     )
     outcomes: list[Outcome] = []
+    calibrated = False
     for start in range(0, len(labelled), _QUERIES_AT_ONCE):
         batch = labelled[start : start + _QUERIES_AT_ONCE]
-        results = index.search([query.text for query in batch], max(k, 5), score=score)
+        texts = [query.text for query in batch]
+        results = index.search(texts, max(k, 5), score=score, refused=True)
         for query, result in zip(batch, results, strict=True):
             best = result.hits[0].score if result.hits else -math.inf
-            answered = bool(result.hits) and (min_score is None or best >= min_score)
+            above = not result.refused if min_score is None else best >= min_score
+            answered = bool(result.hits) and above
+            calibrated = calibrated or result.confidence is not None
             outcomes.append(Outcome(query, result.hits, answered))
         if progress is not None:
             progress(len(outcomes), len(labelled))
+    info = index.info()
+    threshold = None
+    if calibrated and min_score is None and info["calibration"]:
+        threshold = info["calibration"]["threshold"]
+    refuses = min_score is not None or threshold is not None
     return RetrievalReport(
         index=str(index.path),
-        score=score or index.info()["score"],
+        score=score or info["score"],
         k=k,
         min_score=min_score,
         measures={
             name: Measure.of(values, seed, draws)
-            for name, values in _values(outcomes, k, min_score is not None).items()
+            for name, values in _values(outcomes, k, refuses).items()
         },
         outcomes=tuple(outcomes),
         skipped=tuple(problems),
         questions={key: bank[key].question for query in labelled if (key := query.key) is not None},
+        threshold=threshold,
     )
 
 
-def _values(outcomes: Sequence[Outcome], k: int, threshold: bool) -> dict[str, NDArray[Any]]:
+def _values(outcomes: Sequence[Outcome], k: int, refuses: bool) -> dict[str, NDArray[Any]]:
     """The numbers that each measure is the mean of."""
     expects = np.array([outcome.query.key is not None for outcome in outcomes])
     ranks = np.array([outcome.rank or math.inf for outcome in outcomes])
@@ -215,8 +233,9 @@ def _values(outcomes: Sequence[Outcome], k: int, threshold: bool) -> dict[str, N
         "recall_at_5": of_answerable <= 5,
         "mrr": np.where(of_answerable <= k, 1 / of_answerable, 0.0),
     }
-    if threshold:
+    if refuses:
         values["precision"] = ranks[answered] == 1
         values["coverage"] = answered[expects]
+        values["right_answer"] = answered[expects] & (of_answerable == 1)
         values["right_refusal"] = ~answered[~expects]
     return values

@@ -192,6 +192,18 @@ class BankReader:
         """The n oldest phrasings."""
         return list(self._phrasings(f"{_PHRASING} ORDER BY id LIMIT ?", (n,)))
 
+    def last_phrasing(self) -> int:
+        """The highest id of a phrasing, 0 where there is none."""
+        (last,) = self._connection.execute("SELECT max(id) FROM phrasings").fetchone()
+        return int(last or 0)
+
+    def phrasings_up_to(self, last: int) -> int:
+        """How many phrasings there are whose id is not above `last`."""
+        (count,) = self._connection.execute(
+            "SELECT count(*) FROM phrasings WHERE id <= ?", (last,)
+        ).fetchone()
+        return int(count)
+
     def questions(self, ids: Iterable[int]) -> dict[int, QuestionRow]:
         """Standard questions by id. CorruptIndexError where one is missing."""
         wanted = sorted(set(ids))

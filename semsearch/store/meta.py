@@ -64,6 +64,7 @@ class Meta:
     tuned: dict[str, Any] | None = None  # what was measured of them, None where nobody did
     format: int = FORMAT
     vector_dtype: str = "float32"
+    calibration: dict[str, Any] | None = None  # of `semsearch.confidence`
 
     def next(self, **changes: Any) -> Meta:
         """This meta after one more commit."""

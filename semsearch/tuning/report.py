@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from semsearch.evaluation import plots
-from semsearch.evaluation.reports import pipes, save
+from semsearch.evaluation.reports import pipes, write_files
 from semsearch.tuning.outcome import Trial, TuneReport
 
 
@@ -41,7 +41,7 @@ def write(report: TuneReport, directory: Path) -> list[Path]:
         StorageError: the disk refused.
     """
     every = "\n".join(pipes(_rows(report, report.trials)))
-    return save(
+    return write_files(
         directory,
         {
             "tune.json": json.dumps(report.to_dict(), ensure_ascii=False, indent=2).encode()

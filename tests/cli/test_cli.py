@@ -16,9 +16,11 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
+from semsearch import Index, StandardQuestion
 from semsearch.cli import SECTIONS, cli
 from semsearch.encoder.source import is_short_name
 from semsearch.tables import write_table
+from tests.calibration.conftest import BANK
 
 Run = Callable[..., Result]
 
@@ -94,7 +96,7 @@ def test_query_as_json_has_stable_names(run: Run) -> None:
     run("build", "faq.csv")
     result = run("query", "index/faq", "--json", "-k", "2", "几点开门", "lost card")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [list(line) for line in lines] == [["query", "answered", "hits"]] * 2
+    assert [list(line) for line in lines] == [["query", "answered", "confidence", "hits"]] * 2
     assert list(lines[0]["hits"][0]) == [
         "rank", "key", "question", "answer", "score", "phrasing", "fields"
     ]  # fmt: skip
@@ -107,7 +109,9 @@ def test_a_single_query_without_a_hit_ends_with_1(run: Run) -> None:
     assert run("query", "index/faq", "zzz", "--min-score", "0.99").exit_code == 1
     assert run("query", "index/faq", "zzz", "lost card", "--min-score", "0.99").exit_code == 0
     none = run("query", "index/faq", "zzz", "--min-score", "0.99", "--json")
-    assert json.loads(none.stdout) == {"query": "zzz", "answered": False, "hits": []}
+    assert json.loads(none.stdout) == {
+        "query": "zzz", "answered": False, "confidence": None, "hits": []
+    }  # fmt: skip
 
 
 def test_where_answers_from_the_rows_that_pass(run: Run) -> None:
@@ -312,10 +316,15 @@ def test_the_examples_in_the_help_run(run: Run, tmp_path: Path, example: str) ->
             for n, row in enumerate(scored * 2)
         ],
     )
+    asked = [{"text": f"{n} {text}", "key": "card"} for n, text in enumerate(texts[:30])]
+    write_table(tmp_path / "labelled.csv", asked)
     database = sqlite_utils.Database(tmp_path / "bank.db")
     database["faq"].insert_all(FAQ)
     database.close()
     run("build", "faq.csv")
+    if "calibrate" in example:  # which wants more than four standard questions
+        bank = [StandardQuestion("card", "My card was stolen", "Call us."), *BANK[2:]]
+        Index.build(bank, "index/faq", allow_removal=True).close()
     # The tiny encoder has 32 dimensions.
     words = ["16" if word == "256" else word for word in shlex.split(example)[1:]]
     if words[0] == "build" and "--whiten" in words:

@@ -60,18 +60,21 @@ def test_a_threshold_adds_what_refusing_wins_and_loses(run: Run) -> None:
     assert "answers from 0.9999" in lines[0]
     assert "0.500" in lines[4] and "1 of 2 that got an answer" in lines[4]
     assert "1.000" in lines[5] and "2 of 2 that expect an answer" in lines[5]
-    assert "1.000" in lines[6] and "1 of 1 that expect none" in lines[6]
+    assert lines[6].startswith("right answer ") and "1 of 2 that expect an answer" in lines[6]
+    assert "1.000" in lines[7] and "1 of 1 that expect none" in lines[7]
 
 
 def test_json_has_stable_names(run: Run) -> None:
     plain = json.loads(run("index/faq", "test.csv", "--json").stdout)
     assert list(plain) == [
         "index", "queries", "answerable", "unanswerable", "skipped", "score", "k", "min_score",
-        "wrong", "measures",
+        "threshold", "wrong", "measures",
     ]  # fmt: skip
     assert list(plain["measures"]) == ["accuracy_at_1", "recall_at_5", "mrr"]
     strict = json.loads(run("index/faq", "test.csv", "--json", "--min-score", "1").stdout)
-    assert list(strict["measures"])[3:] == ["precision", "coverage", "right_refusal"]
+    assert list(strict["measures"])[3:] == [
+        "precision", "coverage", "right_answer", "right_refusal"
+    ]  # fmt: skip
     assert list(strict["measures"]["precision"]) == ["value", "low", "high", "n"]
 
 

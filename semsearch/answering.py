@@ -1,0 +1,91 @@
+"""From queries to results: search, decide whether to answer, read the hits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+
+from semsearch.confidence import Calibration
+from semsearch.hits import gather
+from semsearch.ranking import Ranked, Score, rank
+from semsearch.store import BankReader, Meta
+from semsearch.types import Result, Vectors
+from semsearch.view import Searchable
+
+log = logging.getLogger(__name__)
+
+
+def answer(
+    reader: BankReader,
+    view: Searchable,
+    meta: Meta,
+    texts: Sequence[str],
+    queries: Vectors,
+    k: int,
+    *,
+    score: Score,
+    min_score: float | None,
+    refused: bool,
+) -> list[Result]:
+    """The result of each query; to be called inside `reader.reading()`.
+
+    Args:
+        view: the phrasings that may be found, all or those that pass a condition.
+        meta: of the index.
+        queries: (m, d), the vectors of `texts`.
+        score: how standard questions are scored. A calibration holds for the score it was made
+            with; with another one, nothing is refused.
+        min_score: given, it alone decides what is a hit.
+        refused: keep the hits of queries that are refused.
+
+    Raises:
+        CorruptIndexError: a row that was found is damaged or missing.
+    """
+    calibration = calibration_of(meta) if len(view) else None
+    if calibration and calibration.score != score:
+        log.warning("The calibration is for --score %s: nothing is refused.", calibration.score)
+        calibration = None
+    ranked, confidences = _find(reader, view, texts, queries, k, score == "top3", calibration)
+    threshold = calibration.threshold if calibration and min_score is None else 0.0
+    below = [sure is not None and sure < threshold for sure in confidences]
+    shown = [
+        _NOTHING if low and not refused else found for found, low in zip(ranked, below, strict=True)
+    ]
+    hits = gather(reader, shown, min_score)
+    rows = zip(texts, hits, confidences, below, strict=True)
+    return [Result(text, found, sure, low) for text, found, sure, low in rows]
+
+
+def calibration_of(meta: Meta) -> Calibration | None:
+    """The calibration of an index, None where there is none."""
+    stored = meta.calibration
+    return None if stored is None else Calibration.from_dict(stored)
+
+
+_NOTHING = Ranked(np.zeros(0, np.float32), np.zeros(0, np.int64))
+
+
+def _find(
+    reader: BankReader,
+    view: Searchable,
+    texts: Sequence[str],
+    queries: Vectors,
+    k: int,
+    by_top3: bool,
+    calibration: Calibration | None,
+) -> tuple[list[Ranked], list[float | None]]:
+    """What is found, and how sure the top hit is; None without a calibration."""
+    if calibration is None:
+        counts = view.counts if by_top3 else None
+        return rank(view.search, queries, k, len(view), counts), [None] * len(texts)
+    # Only an index that is calibrated pays for the reading of signals.
+    from semsearch.confidence.looking import look
+
+    ranked: list[Ranked] = []
+    confidences: list[float | None] = []
+    for found, signals in look(reader, view, texts, queries, k, by_top3):
+        ranked += found
+        confidences += calibration.model.confidence(signals).tolist()
+    return ranked, confidences

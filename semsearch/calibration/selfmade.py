@@ -1,0 +1,201 @@
+"""Queries made of the bank itself, for owners who have no labelled ones.
+
+A phrasing that is held out is a query whose answer is known. Held out with its whole standard
+question, it is a query without an answer, a hard one: the bank is full of its relatives. So it is
+held out a third time, with the tenth of the standard questions that are most like its own, as a
+query on a topic that the bank has nothing on. All from stored vectors by exact search.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semsearch.confidence.looking import read_signals
+from semsearch.confidence.signals import WIDTH, Nearest, Signals
+from semsearch.ranking import VERBATIM, Counts, rank
+from semsearch.store import BankReader, Meta
+from semsearch.store.rows import ID_BITS, split_label
+from semsearch.types import Ids, Scores, Vectors
+
+PHRASINGS = 2000
+"""How many phrasings are held out, of a larger bank a sample."""
+
+TOPIC = 0.1
+"""Share of the standard questions that are held out as one topic."""
+
+_CELLS = 1 << 24  # similarities that are held at a time: bounds memory
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class SelfMade:
+    """Queries made of the bank; each group is a standard question that they were held out of.
+
+    Attributes:
+        asked: signals (n, s) of phrasings held out one at a time.
+        right: (n,) whether the top hit is the standard question they are of.
+        asked_groups: (n,).
+        alone: signals (m, s) of phrasings held out with their standard question.
+        topic: signals (m, s) of the same, held out with all that is like it.
+        groups: (m,) of both.
+    """
+
+    asked: Signals
+    right: Mask
+    asked_groups: Ids
+    alone: Signals
+    topic: Signals
+    groups: Ids
+
+
+def make(
+    reader: BankReader,
+    meta: Meta,
+    *,
+    by_top3: bool,
+    seed: int = 0,
+    limit: int = PHRASINGS,
+    progress: Callable[[int, int], None] | None = None,
+) -> SelfMade:
+    """Make queries of a bank of two standard questions or more; called inside `reading()`.
+
+    Args:
+        by_top3: how standard questions are scored.
+        limit: phrasings that are held out at most.
+        progress: called with (phrasings done so far, phrasings to do).
+    """
+    labels, vectors = reader.newer(meta, use_snapshot=False)
+    bank = _Bank(labels, vectors)
+    rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:limit])
+    parts: list[_Part] = []
+    step = max(1, _CELLS // len(labels))
+    for start in range(0, len(rows), step):
+        parts.append(_part(reader, bank, rows[start : start + step], by_top3))
+        if progress is not None:
+            progress(min(start + step, len(rows)), len(rows))
+    every = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    groups, asked, right, alone, topic = every
+    several = bank.counts.of(groups) > 1
+    # Where even the phrasing's own question lost to another, that other may well be an answer.
+    refusable = right | ~several
+    return SelfMade(
+        asked=asked[several],
+        right=right[several],
+        asked_groups=groups[several],
+        alone=alone[refusable],
+        topic=topic[refusable],
+        groups=groups[refusable],
+    )
+
+
+_Part = tuple[Ids, Signals, Mask, Signals, Signals]
+"""Groups (c,), signals asked (c, s), right (c,), signals alone (c, s), signals topic (c, s)."""
+
+
+class _Bank:
+    """Every phrasing, and which standard questions are alike."""
+
+    def __init__(self, labels: Ids, vectors: Vectors) -> None:
+        self.labels, self.vectors = labels, vectors
+        self.counts = Counts(labels)
+        self.ids, self.question = np.unique(labels >> ID_BITS, return_inverse=True)
+        sums = np.zeros((len(self.ids), vectors.shape[1]))
+        np.add.at(sums, self.question, vectors)
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        self._centres = (sums / np.maximum(lengths, 1e-9)).astype(np.float32)
+
+    def topics(self, questions: Ids) -> Mask:
+        """(c,) standard questions to (c, all of them): themselves and the tenth nearest them."""
+        n = len(self.ids)
+        near = min(max(1, round(TOPIC * n)), n - 2)
+        alike = self._centres[questions] @ self._centres.T
+        alike[np.arange(len(questions)), questions] = np.inf
+        gone = np.zeros((len(questions), n), bool)
+        order = np.argsort(-alike, axis=1, kind="stable")[:, : near + 1]
+        np.put_along_axis(gone, order, True, axis=1)
+        return gone
+
+
+def _part(reader: BankReader, bank: _Bank, rows: Ids, by_top3: bool) -> _Part:
+    """Hold out some phrasings in each of the three ways."""
+    similar = bank.vectors[rows] @ bank.vectors.T
+    own = bank.question[rows]
+    family = bank.question == own[:, None]
+    itself = family & (similar >= VERBATIM)
+    itself[np.arange(len(rows)), rows] = True
+    texts = reader.phrasings(split_label(label)[1] for label in bank.labels[rows].tolist())
+    queries = [texts[split_label(label)[1]].text for label in bank.labels[rows].tolist()]
+
+    def held_out(gone: Mask) -> tuple[Signals, Ids]:
+        near, labels = _nearest(bank, np.where(gone, -np.inf, similar), own, gone, by_top3)
+        return read_signals(reader, near, labels, queries, bank.vectors[rows]), near.hits
+
+    asked, hits = held_out(itself)
+    alone, _ = held_out(family)
+    topic, _ = held_out(bank.topics(own)[:, bank.question])
+    return bank.ids[own], asked, hits == bank.ids[own], alone, topic
+
+
+def _nearest(
+    bank: _Bank, similar: Scores, own: Ids, gone: Mask, by_top3: bool
+) -> tuple[Nearest, Ids]:
+    """What a search finds of a bank without some phrasings.
+
+    Args:
+        similar: (c, n), -inf for what is gone.
+        own: (c,) the standard question that each query is of.
+        gone: (c, n).
+
+    Returns:
+        The nearest phrasings with the top hit, and their labels (c, w).
+    """
+    width = min(WIDTH, similar.shape[1])
+    columns = np.argpartition(-similar, width - 1, axis=1)[:, :width]
+    scores = np.take_along_axis(similar, columns, 1)
+    order = np.lexsort((columns, -scores), axis=1)
+    columns, scores = np.take_along_axis(columns, order, 1), np.take_along_axis(scores, order, 1)
+    labels = np.where(np.isfinite(scores), bank.labels[columns], -1)
+    questions = np.where(labels >= 0, labels >> ID_BITS, -1)
+    left = [
+        _Left(bank.counts, int(bank.ids[question]), int(missing[bank.question == question].sum()))
+        for question, missing in zip(own, gone, strict=True)
+    ]
+    hits = [
+        _top_hit(bank, row, labels[number], scores[number], left[number] if by_top3 else None)
+        for number, row in enumerate(similar)
+    ]
+    found = np.where(questions >= 0, questions, questions[:, :1])
+    sizes = np.stack([counts.of(row) for counts, row in zip(left, found, strict=True)])
+    return Nearest(scores, questions, sizes, np.array(hits, np.int64)), labels
+
+
+def _top_hit(
+    bank: _Bank, similar: Scores, labels: Ids, scores: Scores, counts: Counts | None
+) -> int:
+    """The id of the standard question that comes first, by the rule of every search."""
+
+    def search(_: Vectors, n: int) -> tuple[Scores, Ids]:
+        if n <= len(labels):
+            return scores[None, :n], labels[None, :n]
+        columns = np.argsort(-similar, kind="stable")[:n]
+        found = similar[columns]
+        return found[None], np.where(np.isfinite(found), bank.labels[columns], -1)[None]
+
+    (ranked,) = rank(search, np.zeros((1, 1), np.float32), 1, len(similar), counts)
+    return int(ranked.labels[0]) >> ID_BITS
+
+
+class _Left(Counts):
+    """How many phrasings each standard question has left when one of them has lost some."""
+
+    def __init__(self, counts: Counts, question: int, lost: int) -> None:
+        self._counts_before, self._question, self._lost = counts, question, lost
+
+    def of(self, questions: Ids) -> Ids:
+        gone = self._lost * (questions == self._question)
+        return np.asarray(self._counts_before.of(questions) - gone, np.int64)

@@ -1,0 +1,111 @@
+"""Search, and read what tells how sure the answer is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from semsearch.confidence.signals import WIDTH, Nearest, Signals, signals
+from semsearch.ranking import QUERIES_AT_ONCE, Ranked, rank
+from semsearch.store import BankReader, PhrasingRow
+from semsearch.store.rows import ID_BITS, load_vectors, split_label
+from semsearch.types import Ids, Scores, Vectors
+from semsearch.view import Searchable
+
+
+def look(
+    reader: BankReader,
+    view: Searchable,
+    texts: Sequence[str],
+    queries: Vectors,
+    k: int,
+    by_top3: bool,
+) -> Iterator[tuple[list[Ranked], Signals]]:
+    """What `ranking.rank` finds, and the signals of each query; to be called while `reading()`.
+
+    Args:
+        texts: m queries.
+        queries: (m, d).
+        by_top3: whether standard questions score by their three best phrasings.
+
+    Yields:
+        The ranks and the signals of some queries at a time, in their order. The index is not
+        empty.
+
+    Raises:
+        CorruptIndexError: a row that was found is damaged or missing.
+    """
+    counts = view.counts
+    for start in range(0, len(texts), QUERIES_AT_ONCE):
+        some = slice(start, start + QUERIES_AT_ONCE)
+        search = _Remembering(view)
+        ranked = rank(search, queries[some], k, len(view), counts if by_top3 else None)
+        scores, labels = search.found
+        questions = np.where(labels >= 0, labels >> ID_BITS, -1)
+        near = Nearest(
+            scores=scores,
+            questions=questions,
+            sizes=counts.of(np.where(questions >= 0, questions, questions[:, :1])),
+            hits=np.array([found.labels[0] >> ID_BITS for found in ranked], np.int64),
+        )
+        yield ranked, read_signals(reader, near, labels, texts[some], queries[some])
+
+
+class _Remembering:
+    """A search that keeps the nearest phrasings of the first time it is asked."""
+
+    def __init__(self, view: Searchable) -> None:
+        self._view = view
+        self._found: tuple[Scores, Ids] | None = None
+
+    def __call__(self, queries: Vectors, n: int) -> tuple[Scores, Ids]:
+        if self._found is not None:
+            return self._view.search(queries, n)
+        found = self._view.search(queries, max(n, min(WIDTH, len(self._view))))
+        self._found = found[0][:, :WIDTH], found[1][:, :WIDTH]
+        return found
+
+    @property
+    def found(self) -> tuple[Scores, Ids]:
+        """Scores and labels (m, at most WIDTH)."""
+        assert self._found is not None
+        return self._found
+
+
+def read_signals(
+    reader: BankReader, near: Nearest, labels: Ids, texts: Sequence[str], queries: Vectors
+) -> Signals:
+    """The signals of queries (m, d) whose nearest phrasings have these labels (m, w)."""
+    around, of_hit = (_labels(labels, columns) for columns in near.read())
+    wanted = {label for label in (*around.ravel().tolist(), *of_hit.ravel().tolist()) if label >= 0}
+    rows = reader.phrasings(split_label(label)[1] for label in wanted)
+    by_label = {label: rows[split_label(label)[1]] for label in wanted}
+    return signals(
+        near,
+        queries,
+        _vectors(around, by_label, queries.shape[1]),
+        _vectors(of_hit, by_label, queries.shape[1]),
+        texts,
+        _texts(around, by_label),
+        _texts(of_hit, by_label),
+    )
+
+
+def _labels(labels: Ids, columns: Ids) -> Ids:
+    """The labels (m, j) in columns (m, j); -1 pads."""
+    return np.where(columns >= 0, np.take_along_axis(labels, np.maximum(columns, 0), 1), -1)
+
+
+def _vectors(labels: Ids, rows: dict[int, PhrasingRow], dim: int) -> Vectors:
+    """(m, j, dim) of labels (m, j); 0 where one is missing."""
+    distinct = list(rows)
+    stored = load_vectors([rows[label].vector for label in distinct], dim)
+    place = {label: number for number, label in enumerate(distinct)} | {-1: len(distinct)}
+    padded = np.concatenate([stored, np.zeros((1, dim), np.float32)])
+    found: Vectors = padded[[[place[label] for label in row] for row in labels.tolist()]]
+    return found
+
+
+def _texts(labels: Ids, rows: dict[int, PhrasingRow]) -> list[list[str]]:
+    return [[rows[label].text for label in row if label >= 0] for row in labels.tolist()]
