@@ -123,9 +123,8 @@ class Writing:
         encoded: dict[str, Vectors] = {}
         if missing:
             with reader.reading():
-                encoder = recipe.loaded(before) or made_by(
-                    self.directory, before, reader, recipe.runtime, recipe.device
-                )
+                encoder = recipe.loaded(before) or made_by(self.directory, before, reader, recipe)
+            encoder = encoder.suited_to(missing)
             warnings += text_warnings(encoder, missing)
             encoded = self._encode(encoder, missing)
         if plan.edits or meta != before:
@@ -146,6 +145,8 @@ class Writing:
         base = recipe.load()
         plan = self._plan_all(bank, base.dim, allow_removal)
         texts = plan.missing()
+        if recipe.whiten is None:  # which would make small differences larger
+            base = base.suited_to(texts)
         warnings = sync.same_question(bank) + text_warnings(base, texts)
         record = recipe.record(base)
         if recipe.whiten is None:

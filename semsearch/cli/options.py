@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from semsearch.types import POOLINGS, TRUNCATIONS
+from semsearch.types import POOLINGS, PRECISIONS, RUNTIMES, TRUNCATIONS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,7 +45,7 @@ table_options = _all(
 encoder_options = _all(
     click.option(
         "--runtime",
-        type=click.Choice(["auto", "onnx", "torch"]),
+        type=click.Choice(RUNTIMES),
         default="auto",
         show_default=True,
         help="What the encoder runs on.",
@@ -56,6 +56,13 @@ encoder_options = _all(
         default="cpu",
         show_default=True,
         help="Where the encoder runs.",
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="auto",
+        show_default=True,
+        help="What the encoder computes in.",
     ),
 )
 
