@@ -100,6 +100,9 @@ class OpenVinoRuntime(GraphRuntime):
         last = shapes[self._output]
         width = last[-1].get_length() if last.rank.is_static and last[-1].is_static else None
         self._settle({_name(port) for port in self._compiled.inputs}, width)
+        # Two threads whose first request this is can wait for each other for ever, one for the
+        # interpreter and one for what OpenVINO's Python module makes at its first use.
+        self.states({name: np.zeros((1, 2), np.int64) for name in self._inputs})
 
     def _compile(self) -> Any:
         from semsearch.encoder import openvino_int8
