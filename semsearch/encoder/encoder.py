@@ -301,8 +301,8 @@ class Encoder:
     ) -> Iterator[tuple[Ids, Embeddings]]:
         """Like `encode_batches`, before the embeddings are brought to unit length."""
         self._check(texts)
-        distinct = Distinct.of(texts)
-        batches = self._batches(distinct.texts, kind)
+        distinct = Distinct(texts)
+        batches = self._batches(distinct, kind)
         for chosen, embeddings in self._runtime.run_all(batches, kind):
             for module in self._added:
                 embeddings = module(embeddings)
@@ -316,10 +316,10 @@ class Encoder:
                 )
             yield rows, embeddings if len(rows) == len(chosen) else embeddings[position]
 
-    def _batches(self, texts: Sequence[str], kind: Kind) -> Iterator[Batch]:
+    def _batches(self, texts: Distinct, kind: Kind) -> Iterator[Batch]:
         """Texts cut into tokens, some thousand at a time, by length."""
         for first in range(0, len(texts), _CHUNK):
-            items, lengths = self._runtime.prepare(texts[first : first + _CHUNK], kind)
+            items, lengths = self._runtime.prepare(texts.texts(first, first + _CHUNK), kind)
             for batch in plan(lengths, self._runtime.budget):
                 yield batch + first, [items[i] for i in batch]
 

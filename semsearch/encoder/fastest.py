@@ -43,8 +43,7 @@ def fastest(
     """
     if quick.name not in ("onnx", "openvino") or not openvino.is_installed():
         return quick
-    few = len(texts) < MANY or len(set(texts)) < MANY
-    if few and not asked:
+    if not asked and not _are_many(texts):
         return quick
     sample = list(dict.fromkeys(texts[:: max(1, len(texts) // _SAMPLE)]))
     if not sample:
@@ -62,6 +61,15 @@ def fastest(
             *(runtime.name, runtime.precision, cosine),
         )
     return quick
+
+
+def _are_many(texts: Sequence[str]) -> bool:
+    distinct: set[str] = set()
+    for text in texts:
+        distinct.add(text)
+        if len(distinct) == MANY:
+            return True
+    return False
 
 
 def _candidates(layout: Layout, quick: Runtime) -> Iterator[Runtime]:
