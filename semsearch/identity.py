@@ -48,6 +48,8 @@ def check(
         cosine, least = float(cosines.min()), CANARY_COSINE
     if cosine < least:
         why = f"stored texts encoded again have a cosine of {cosine:.4f} only"
+        if same_weights and encoder.precision != kept.precision:
+            why += f" in {encoder.precision}; the index was encoded in {kept.precision}"
         raise _mismatch(directory, kept, encoder.source, encoder.fingerprint, why)
 
 

@@ -12,7 +12,7 @@ from semsearch import identity
 from semsearch.encoder import Encoder, Fingerprint
 from semsearch.encoder.cache import remembered
 from semsearch.encoder.source import EMBEDDED, is_short_name
-from semsearch.errors import CorruptIndexError, EncoderMismatchError
+from semsearch.errors import CorruptIndexError, EncoderError, EncoderMismatchError
 from semsearch.files import storage_error
 from semsearch.store import BankReader, EncoderRecord, Meta
 from semsearch.types import Device, Pooling, Precision, RuntimeName
@@ -85,6 +85,11 @@ class Recipe:
             )
         if self.whiten is not None:
             check_dim(self.whiten, encoder.dim)
+            if (encoder.runtime, encoder.precision) == ("openvino", "int8"):
+                raise EncoderError(
+                    f"{encoder.source}: whitening makes what int8 changes larger. Whiten it in "
+                    "bfloat16 or float32: --precision bfloat16."
+                )
         return encoder
 
     def record(self, encoder: Encoder) -> EncoderRecord:

@@ -186,9 +186,8 @@ class Writing:
         return plan
 
     def _encode(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, Vectors]:
-        return self._through_pending(
-            encoder.fingerprint.digest, encoder.dim, texts, encoder.encode_batches
-        )
+        identity = f"{encoder.fingerprint.digest}:{encoder.precision}"
+        return self._through_pending(identity, encoder.dim, texts, encoder.encode_batches)
 
     def _embed(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, Vectors]:
         """Raw embeddings, before whitening."""
