@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from semsearch import Encoder, Index, StandardQuestion
-from semsearch.cli import main
+from semsearch.cli import cli
 from semsearch.encoder import fastest, openvino
 from semsearch.errors import EncoderError, EncoderMismatchError
 
@@ -108,13 +108,13 @@ def table(tmp_path) -> Path:
 
 def test_the_commands_take_a_precision(tmp_path, table, tiny_encoder_dir, _installed):
     run, index = CliRunner().invoke, str(tmp_path / "index")
-    built = run(main, ["build", str(table), index, "--encoder", str(tiny_encoder_dir),
+    built = run(cli, ["build", str(table), index, "--encoder", str(tiny_encoder_dir),
                        "--precision", "int8", "--json"])  # fmt: skip
     assert built.exit_code == 0, built.output
     assert json.loads(built.stdout)["precision"] == "int8"
-    asked = run(main, ["query", index, "how do I change card 0", "--json"])
+    asked = run(cli, ["query", index, "how do I change card 0", "--json"])
     assert json.loads(asked.stdout)["hits"][0]["key"] == "k0"
-    shown = run(main, ["encoder", str(tiny_encoder_dir), "--precision", "bfloat16", "--json"])
+    shown = run(cli, ["encoder", str(tiny_encoder_dir), "--precision", "bfloat16", "--json"])
     assert json.loads(shown.stdout)["precision"] == "bfloat16"
 
 
@@ -125,7 +125,7 @@ def test_without_openvino_a_command_says_what_to_install(
     monkeypatch.setattr(openvino, "is_installed", lambda: False)
     index = str(tmp_path / "index")
     command = ["build", str(table), index, "--encoder", str(tiny_encoder_dir), *option]
-    found = CliRunner().invoke(main, command)
+    found = CliRunner().invoke(cli, command)
     assert found.exit_code == 2
     assert found.stderr.strip().endswith("Run: pip install 'semsearch[openvino]'")
     assert len(found.stderr.strip().splitlines()) == 1

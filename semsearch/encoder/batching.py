@@ -17,7 +17,7 @@ class Distinct:
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        if not isinstance(texts, (list, tuple)):  # columns of tables count their rows otherwise
+        if not isinstance(texts, (Sequence, np.ndarray)):  # a column of pandas has rows by name
             texts = list(texts)
         group, first = _groups(texts)
         lengths = np.fromiter((len(texts[row]) for row in first), np.int64, len(first))
