@@ -50,9 +50,11 @@ def fastest(
         return quick
     expected = encode(quick, sample)
     for runtime in _candidates(layout, quick):
-        found = encode(runtime, sample)
-        # Also below where it is NaN.
-        cosine = float(np.sum(found * expected, axis=1).mean())
+        try:
+            cosine = float(np.sum(encode(runtime, sample) * expected, axis=1).mean())
+        except EncoderError as error:  # it fails on such texts, or overflows
+            _log.info("%s in %s: %s", runtime.name, runtime.precision, error)
+            continue
         if cosine >= MIN_COSINE:
             _log.debug("%s in %s: mean cosine %.4f", runtime.name, runtime.precision, cosine)
             return runtime

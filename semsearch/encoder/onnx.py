@@ -87,5 +87,7 @@ def _precision(output: Any, model: Path) -> str:
 
 def has_int8_products(model: Path) -> bool:
     """Whether the linear layers of an ONNX body multiply 8-bit integers."""
+    if not model.stat().st_size:  # nothing that could be mapped
+        return False
     with model.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return any(content.find(name, 0, _NODES) >= 0 for name in _INT8)

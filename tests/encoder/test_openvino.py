@@ -159,18 +159,20 @@ def test_a_precision_that_changes_vectors_is_passed_over(tiny_encoder_dir, monke
     assert (suited.runtime, suited.precision) == ("openvino", others[0])
 
 
-def test_a_body_that_openvino_does_not_know_stays_where_it_is(tiny_encoder_dir, monkeypatch):
-    def fails(self):
+@pytest.mark.parametrize("step", ["_compile", "states"])
+def test_a_body_that_openvino_does_not_know_stays_where_it_is(tiny_encoder_dir, monkeypatch, step):
+    def fails(self, *_):
         raise EncoderError("no")
 
-    monkeypatch.setattr(OpenVinoRuntime, "_compile", fails)
+    monkeypatch.setattr(OpenVinoRuntime, step, fails)
     encoder = Encoder.load(tiny_encoder_dir)
     assert encoder.suited_to(MANY) is encoder
 
 
-def test_a_file_that_is_no_body_is_one_line(tiny_encoder, tmp_path):
+@pytest.mark.parametrize("content", [b"no model at all", b""])
+def test_a_file_that_is_no_body_is_one_line(tiny_encoder, tmp_path, content):
     bad = tmp_path / "model.onnx"
-    bad.write_bytes(b"no model at all")
+    bad.write_bytes(content)
     with pytest.raises(EncoderError, match=f"{bad}: OpenVINO cannot load it: .*onnx runtime"):
         OpenVinoRuntime(tiny_encoder._layout, bad, "float32")
 
