@@ -19,7 +19,13 @@ from typing import Any
 import click
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "README.zh-CN.md", "docs/commands.md", "docs/training.md")
+PAGES = (
+    "README.md",
+    "README.zh-CN.md",
+    "docs/commands.md",
+    "docs/encoding.md",
+    "docs/training.md",
+)
 BLOCK = re.compile(r"(<!-- generated: ([\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -113,6 +119,22 @@ def speed_zh() -> str:
         "10,000 行改了 100 行：同步，对照首次建库",
         "embedded 编码问句，对照同一运行时的 minilm",
     )
+
+
+def encoding() -> str:
+    rows = []
+    for name, found in _result("encoding")["encoders"].items():
+        sts = found["sts_b"]
+        rows.append(
+            [name, f"{statistics.median(found['texts_per_second']):,.0f}",
+             f"{found['ratio_median']:.2f} [{min(found['ratios']):.2f}, {max(found['ratios']):.2f}]",
+             f"{found['share_of_gemm_peak']:.0%}",
+             f"{found['mean_cosine']:.5f}, {found['min_cosine']:.5f}",
+             "" if sts is None else f"{sts:.2f}"]
+        )  # fmt: skip
+    columns = ["encoder, runtime, precision", "texts a second", "ratio to the first [min, max]",
+               "of the GEMM peak", "cosine: mean, least", "STS-B"]  # fmt: skip
+    return _table(columns, rows)
 
 
 def _sts(language: str, labels: dict[str, str], average: str) -> str:
@@ -290,6 +312,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "objectives_en": lambda: _objectives("en"),
     "objectives_zh": lambda: _objectives("zh"),
     "fine_tuning": fine_tuning,
+    "encoding": encoding,
 }
 
 if __name__ == "__main__":
