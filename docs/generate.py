@@ -124,10 +124,10 @@ def speed_zh() -> str:
 def encoding() -> str:
     rows = []
     for name, found in _result("encoding")["encoders"].items():
-        sts = found["sts_b"]
+        sts, ratios = found["sts_b"], found["ratios"]
         rows.append(
             [name, f"{statistics.median(found['texts_per_second']):,.0f}",
-             f"{found['ratio_median']:.2f} [{min(found['ratios']):.2f}, {max(found['ratios']):.2f}]",
+             f"{found['ratio_median']:.2f} [{min(ratios):.2f}, {max(ratios):.2f}]",
              f"{found['share_of_gemm_peak']:.0%}",
              f"{found['mean_cosine']:.5f}, {found['min_cosine']:.5f}",
              "" if sts is None else f"{sts:.2f}"]

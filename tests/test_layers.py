@@ -47,6 +47,7 @@ ONLY_IN = {
     "click": ("cli/",),
     "sklearn": ("whitening.py", "evaluation/", "training/"),
     "onnxruntime": ("encoder/",),
+    "openvino": ("encoder/openvino",),
     "matplotlib": ("evaluation/",),
     "datasets": ("evaluation/", "training/"),
 }
@@ -107,6 +108,7 @@ def test_nothing_slow_is_imported_before_it_is_needed(path: Path) -> None:
     slow = {
         "faiss",
         "onnxruntime",
+        "openvino",
         "sklearn",
         "scipy",
         "matplotlib",
