@@ -45,7 +45,7 @@ import pyarrow.parquet as parquet
 
 from semsearch.encoder.streams import cores
 
-N_QUESTIONS, N_SENTENCES = 600, 300
+N_QUESTIONS, N_SENTENCES = 1_000, 500
 BASELINE = "sentence-transformers, float32"
 THEIR_INT8 = "sentence-transformers, openvino int8"
 WIDTH, LAYERS = 384, {"minilm": 6, "embedded": 3}
