@@ -296,7 +296,7 @@ def _lancedb(vectors: Vectors, folder: Path) -> Search:
                 table.search(query)
                 .distance_type("dot")
                 .nprobes(max(1, effort * lists // 512))
-                .ef(effort)
+                .ef(max(effort, 4 * K))  # as many as are scored again
                 .refine_factor(4)
                 .limit(K)
                 .select(["id"])

@@ -12,7 +12,15 @@ from semsearch.evaluation.provenance import collect
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
-PACKAGES = ("numpy", "onnxruntime", "faiss-cpu", "torch", "sentence-transformers", "transformers")
+PACKAGES = (
+    "numpy",
+    "onnxruntime",
+    "openvino",
+    "faiss-cpu",
+    "torch",
+    "sentence-transformers",
+    "transformers",
+)
 
 
 def data_dir() -> Path:

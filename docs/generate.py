@@ -23,6 +23,7 @@ PAGES = (
     "README.md",
     "README.zh-CN.md",
     "docs/commands.md",
+    "docs/encoding.md",
     "docs/filters.md",
     "docs/training.md",
     "docs/trust.md",
@@ -120,6 +121,22 @@ def speed_zh() -> str:
         "10,000 行改了 100 行：同步，对照首次建库",
         "embedded 编码问句，对照同一运行时的 minilm",
     )
+
+
+def encoding() -> str:
+    rows = []
+    for name, found in _result("encoding")["encoders"].items():
+        sts, ratios = found["sts_b"], found["ratios"]
+        rows.append(
+            [name, f"{statistics.median(found['texts_per_second']):,.0f}",
+             f"{found['ratio_median']:.2f} [{min(ratios):.2f}, {max(ratios):.2f}]",
+             f"{found['share_of_gemm_peak']:.0%}",
+             f"{found['mean_cosine']:.5f}, {found['min_cosine']:.5f}",
+             "" if sts is None else f"{sts:.2f}"]
+        )  # fmt: skip
+    columns = ["encoder, runtime, precision", "texts a second", "ratio to the first [min, max]",
+               "of the GEMM peak", "cosine: mean, least", "STS-B"]  # fmt: skip
+    return _table(columns, rows)
 
 
 def _sts(language: str, labels: dict[str, str], average: str) -> str:
@@ -356,6 +373,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "filters": filters,
     "trust.bank": lambda: _trust("the bank itself"),
     "trust.labels": lambda: _trust("labels"),
+    "encoding": encoding,
 }
 
 if __name__ == "__main__":

@@ -22,7 +22,15 @@ from semsearch.recipe import Recipe, made_by
 from semsearch.store import BankReader, Condition, Meta, Where
 from semsearch.store.connection import DATABASE
 from semsearch.sync import SyncReport
-from semsearch.types import Device, Pooling, Result, RuntimeName, StandardQuestion, Vectors
+from semsearch.types import (
+    Device,
+    Pooling,
+    Precision,
+    Result,
+    RuntimeName,
+    StandardQuestion,
+    Vectors,
+)
 from semsearch.verification import VerifyReport, verify
 from semsearch.view import View
 
@@ -42,12 +50,17 @@ class Index:
     """What the last change through this object did."""
 
     def __init__(
-        self, path: str | Path, *, runtime: RuntimeName = "auto", device: Device = "cpu"
+        self,
+        path: str | Path,
+        *,
+        runtime: RuntimeName = "auto",
+        device: Device = "cpu",
+        precision: Precision = "auto",
     ) -> None:
         """See `open`."""
         self.path = Path(path)
         self.report = SyncReport()
-        self._recipe = Recipe(runtime=runtime, device=device)
+        self._recipe = Recipe(runtime=runtime, device=device, precision=precision)
         self._reader = BankReader(self.path)
         self._encoder: Encoder | None = None
         self._view: View | None = None
@@ -60,21 +73,23 @@ class Index:
         encoder: str | Path | Encoder | None = None,
         runtime: RuntimeName = "auto",
         device: Device = "cpu",
+        precision: Precision = "auto",
     ) -> Index:
         """Open an index.
 
         Args:
             encoder: in place of the one that the index names; it must be the same one, or the
                 same weights in another precision.
-            runtime: "onnx", "torch", or "auto" for whichever suits the device.
+            runtime: "onnx", "openvino", "torch", or "auto" for whichever suits the device.
             device: where queries are encoded: "cpu", "cuda" or "auto".
+            precision: what the encoder computes in; see `Encoder.load`.
 
         Raises:
             IndexNotFoundError: there is no finished index at `path`.
             CorruptIndexError: it is damaged.
             EncoderMismatchError: `encoder` is not the one that the index was built with.
         """
-        index = cls(path, runtime=runtime, device=device)
+        index = cls(path, runtime=runtime, device=device, precision=precision)
         try:
             with index._reader.reading() as meta:
                 if encoder is not None:
@@ -106,6 +121,7 @@ class Index:
         progress: Progress | None = None,
         runtime: RuntimeName = "auto",
         device: Device = "cpu",
+        precision: Precision = "auto",
         trust_remote_code: bool = False,
         **table: Any,
     ) -> Index:
@@ -129,6 +145,8 @@ class Index:
             allow_removal: let a sync remove more than half of the bank.
             wait_seconds: how long to wait for another writer; negative waits for ever.
             progress: called with (texts encoded so far, texts to encode).
+            precision: "auto" takes what encodes this bank fastest and as well; see
+                `Encoder.suited_to`.
             **table: column roles and the rest of what `read_bank` takes.
 
         Returns:
@@ -153,6 +171,7 @@ class Index:
             whiten_on=whiten_on,
             runtime=runtime,
             device=device,
+            precision=precision,
             trust_remote_code=trust_remote_code,
         )
         if isinstance(encoder, Encoder) and (pooling or max_length or truncate):
@@ -173,7 +192,7 @@ class Index:
                 rebuild=rebuild,
                 allow_removal=allow_removal,
             )
-        index = cls(directory, runtime=runtime, device=device)
+        index = cls(directory, runtime=runtime, device=device, precision=precision)
         index.report = report
         return index
 
@@ -302,9 +321,7 @@ class Index:
         """The encoder of the index, loaded when it is first needed."""
         if self._encoder is None:
             with self._reader.reading() as meta:
-                self._encoder = made_by(
-                    self.path, meta, self._reader, self._recipe.runtime, self._recipe.device
-                )
+                self._encoder = made_by(self.path, meta, self._reader, self._recipe)
         return self._encoder
 
     def vectors(self) -> Vectors:

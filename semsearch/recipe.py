@@ -12,10 +12,10 @@ from semsearch import identity
 from semsearch.encoder import Encoder, Fingerprint
 from semsearch.encoder.cache import remembered
 from semsearch.encoder.source import EMBEDDED, is_short_name
-from semsearch.errors import CorruptIndexError, EncoderMismatchError
+from semsearch.errors import CorruptIndexError, EncoderError, EncoderMismatchError
 from semsearch.files import storage_error
 from semsearch.store import BankReader, EncoderRecord, Meta
-from semsearch.types import Device, Pooling, RuntimeName
+from semsearch.types import Device, Pooling, Precision, RuntimeName
 from semsearch.whitening import Whitening, check_dim
 
 
@@ -31,6 +31,7 @@ class Recipe:
     whiten_on: Sequence[str] | None = None
     runtime: RuntimeName = "auto"
     device: Device = "cpu"
+    precision: Precision = "auto"
     trust_remote_code: bool = False
 
     def filled_from(self, meta: Meta) -> Recipe:
@@ -76,6 +77,7 @@ class Recipe:
                 encoder or EMBEDDED,
                 runtime=self.runtime,
                 device=self.device,
+                precision=self.precision,
                 pooling=self.pooling,
                 max_length=self.max_length,
                 truncate=self.truncate,
@@ -83,6 +85,11 @@ class Recipe:
             )
         if self.whiten is not None:
             check_dim(self.whiten, encoder.dim)
+            if (encoder.runtime, encoder.precision) == ("openvino", "int8"):
+                raise EncoderError(
+                    f"{encoder.source}: whitening makes what int8 changes larger. Whiten it in "
+                    "bfloat16 or float32: --precision bfloat16."
+                )
         return encoder
 
     def record(self, encoder: Encoder) -> EncoderRecord:
@@ -126,10 +133,8 @@ class Recipe:
         identity.check(directory, kept, given, reader.first_phrasings)
 
 
-def made_by(
-    directory: Path, meta: Meta, reader: BankReader, runtime: RuntimeName, device: Device
-) -> Encoder:
-    """The encoder that the index in `directory` names.
+def made_by(directory: Path, meta: Meta, reader: BankReader, recipe: Recipe) -> Encoder:
+    """The encoder that the index in `directory` names, run as the recipe says.
 
     Raises:
         EncoderError: it cannot be found or loaded.
@@ -150,7 +155,13 @@ def made_by(
     # Found out before it is loaded, which for another encoder can mean an export.
     given = Encoder.fingerprint_of(source, **choices)
     identity.refuse_other(directory, kept, str(source), given)
-    encoder = Encoder.load(source, runtime=runtime, device=device, **choices)
+    encoder = Encoder.load(
+        source,
+        runtime=recipe.runtime,
+        device=recipe.device,
+        precision=recipe.precision,
+        **choices,
+    )
     identity.check(directory, kept, encoder, reader.first_phrasings)
     return encoder
 

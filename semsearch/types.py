@@ -19,7 +19,10 @@ Ids: TypeAlias = NDArray[np.int64]
 Scores: TypeAlias = NDArray[np.float32]
 Mask: TypeAlias = NDArray[np.bool_]
 
-RuntimeName: TypeAlias = Literal["auto", "onnx", "torch"]
+RuntimeName: TypeAlias = Literal["auto", "onnx", "openvino", "torch"]
+Precision: TypeAlias = Literal["auto", "float32", "bfloat16", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+RUNTIMES: tuple[RuntimeName, ...] = get_args(RuntimeName)
 Device: TypeAlias = Literal["cpu", "cuda", "auto"]
 Pooling: TypeAlias = Literal[
     "cls", "mean", "max", "first-last-avg", "last-2-avg", "weighted-last-4"

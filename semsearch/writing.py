@@ -164,9 +164,8 @@ class Writing:
         encoded: dict[str, Vectors] = {}
         if missing:
             with reader.reading():
-                encoder = recipe.loaded(before) or made_by(
-                    self.directory, before, reader, recipe.runtime, recipe.device
-                )
+                encoder = recipe.loaded(before) or made_by(self.directory, before, reader, recipe)
+            encoder = encoder.suited_to(missing)
             warnings += text_warnings(encoder, missing)
             encoded = self._encode(encoder, missing)
         if meta.score != before.score:
@@ -192,6 +191,8 @@ class Writing:
             check(factory, recipe.whiten or base.dim)
         plan = self._plan_all(bank, base.dim, allow_removal)
         texts = plan.missing()
+        if recipe.whiten is None:  # which would make small differences larger
+            base = base.suited_to(texts)
         warnings = sync.same_question(bank) + text_warnings(base, texts)
         record = recipe.record(base)
         if recipe.whiten is None:
@@ -240,9 +241,8 @@ class Writing:
         return plan
 
     def _encode(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, Vectors]:
-        return self._through_pending(
-            encoder.fingerprint.digest, encoder.dim, texts, encoder.encode_batches
-        )
+        identity = f"{encoder.fingerprint.digest}:{encoder.precision}"
+        return self._through_pending(identity, encoder.dim, texts, encoder.encode_batches)
 
     def _embed(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, Vectors]:
         """Raw embeddings, before whitening."""

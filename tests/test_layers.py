@@ -52,6 +52,7 @@ ONLY_IN = {
     "click": ("cli/",),
     "sklearn": ("whitening.py", "evaluation/", "training/", "calibration/"),
     "onnxruntime": ("encoder/",),
+    "openvino": ("encoder/openvino",),
     "matplotlib": ("evaluation/",),
     "datasets": ("evaluation/", "training/"),
 }
@@ -112,6 +113,7 @@ def test_nothing_slow_is_imported_before_it_is_needed(path: Path) -> None:
     slow = {
         "faiss",
         "onnxruntime",
+        "openvino",
         "sklearn",
         "scipy",
         "matplotlib",

@@ -11,7 +11,7 @@ import click
 
 from semsearch.cli import options, output
 from semsearch.ranking import Score
-from semsearch.types import Device, RuntimeName
+from semsearch.types import Device, Precision, RuntimeName
 
 _QUERIES_AT_ONCE = 2048
 
@@ -46,6 +46,7 @@ def query(
     encoder: str | None,
     runtime: RuntimeName,
     device: Device,
+    precision: Precision,
     as_json: bool,
 ) -> None:
     """Print the K standard questions closest to each TEXT.
@@ -65,7 +66,9 @@ def query(
 
     if texts and file:
         raise click.UsageError("Give either TEXT or --file, not both.")
-    with Index.open(index_dir, encoder=encoder, runtime=runtime, device=device) as index:
+    with Index.open(
+        index_dir, encoder=encoder, runtime=runtime, device=device, precision=precision
+    ) as index:
 
         def answer(batch: Sequence[str], *, show_query: bool) -> bool:
             results = index.search(

@@ -10,7 +10,7 @@ import click
 
 from semsearch.cli import options, output
 from semsearch.errors import ConfirmationError
-from semsearch.types import Device, RuntimeName
+from semsearch.types import Device, Precision, RuntimeName
 
 
 @click.command()
@@ -116,7 +116,13 @@ def build(
 @options.encoder_options
 @options.json_option
 def add(
-    index_dir: Path, table: str, as_json: bool, runtime: RuntimeName, device: Device, **values: Any
+    index_dir: Path,
+    table: str,
+    as_json: bool,
+    runtime: RuntimeName,
+    device: Device,
+    precision: Precision,
+    **values: Any,
 ) -> None:
     """Add the rows of TABLE to INDEX, changing those whose key is there.
 
@@ -131,7 +137,7 @@ def add(
 
     bank = read_bank(table, **options.table_arguments(values))
     with (
-        Index.open(index_dir, runtime=runtime, device=device) as index,
+        Index.open(index_dir, runtime=runtime, device=device, precision=precision) as index,
         output.ProgressBar("encoding") as progress,
     ):
         report = index.add(bank, progress=progress, **values)

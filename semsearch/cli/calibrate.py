@@ -56,7 +56,7 @@ _LABELS = {
 @click.option("--remove", is_flag=True, help="Remove the calibration: answer everything again.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
 @click.option("--encoder", help="Encoder in place of the index's own; it must be the same.")
-@options.encoder_options
+@options.runtime_options
 @options.wait_option
 @options.json_option
 def calibrate(

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from semsearch.cli import options, output
-from semsearch.types import Device, Pooling, RuntimeName
+from semsearch.types import Device, Pooling, Precision, RuntimeName
 
 
 @click.command()
@@ -22,6 +22,7 @@ def encoder(
     truncate: str | None,
     runtime: RuntimeName,
     device: Device,
+    precision: Precision,
     as_json: bool,
 ) -> None:
     """Say what ENCODER is: a name, a directory or a hub id.
@@ -41,6 +42,7 @@ def encoder(
         truncate=truncate,
         runtime=runtime,
         device=device,
+        precision=precision,
     )
     facts = {
         "source": loaded.source,
@@ -82,6 +84,7 @@ def whiten(
     column: str | None,
     runtime: RuntimeName,
     device: Device,
+    precision: Precision,
     as_json: bool,
 ) -> None:
     """Fit a whitening on texts and save ENCODER with it as OUT.
@@ -98,7 +101,7 @@ def whiten(
     from semsearch.tables import read_texts
 
     texts = list(dict.fromkeys(read_texts(texts_file, column=column)))
-    base = Encoder.load(name, runtime=runtime, device=device)
+    base = Encoder.load(name, runtime=runtime, device=device, precision=precision)
     whitening.check_dim(dim, base.dim)
     with output.ProgressBar("encoding") as progress:
         embeddings = base.embed(texts, progress=output.counted(progress, len(texts)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from semsearch.cli import options, output
-from semsearch.types import Device, RuntimeName
+from semsearch.types import Device, Precision, RuntimeName
 
 if TYPE_CHECKING:
     from semsearch.evaluation.retrieval import RetrievalReport
@@ -61,6 +61,7 @@ def evaluate(
     encoder: str | None,
     runtime: RuntimeName,
     device: Device,
+    precision: Precision,
     as_json: bool,
     **values: Any,
 ) -> None:
@@ -89,7 +90,9 @@ def evaluate(
     from semsearch.tables import write_table
 
     with (
-        Index.open(index_dir, encoder=encoder, runtime=runtime, device=device) as index,
+        Index.open(
+            index_dir, encoder=encoder, runtime=runtime, device=device, precision=precision
+        ) as index,
         output.ProgressBar("asking") as progress,
     ):
         report = retrieval.evaluate(index, queries, progress=progress, **values)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from semsearch.types import POOLINGS, TRUNCATIONS
+from semsearch.types import POOLINGS, PRECISIONS, RUNTIMES, TRUNCATIONS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -42,10 +42,10 @@ table_options = _all(
     click.option("--skip-bad", is_flag=True, help="Leave out bad rows and say how many."),
 )
 
-encoder_options = _all(
+runtime_options = _all(
     click.option(
         "--runtime",
-        type=click.Choice(["auto", "onnx", "torch"]),
+        type=click.Choice(RUNTIMES),
         default="auto",
         show_default=True,
         help="What the encoder runs on.",
@@ -56,6 +56,17 @@ encoder_options = _all(
         default="cpu",
         show_default=True,
         help="Where the encoder runs.",
+    ),
+)
+
+encoder_options = _all(
+    runtime_options,
+    click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS),
+        default="auto",
+        show_default=True,
+        help="What the encoder computes in.",
     ),
 )
 

@@ -46,7 +46,7 @@ def quantize(
     Example:
       semsearch quantize minilm minilm-int8
     """
-    from semsearch.encoder.quantize import TEXTS
+    from semsearch.encoder.calibration import TEXTS
     from semsearch.encoder.quantize import quantize as write
     from semsearch.tables import read_texts
 

@@ -56,7 +56,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in later vers
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
 @options.wait_option
-@options.encoder_options
+@options.runtime_options
 @options.json_option
 def tune(
     index_dir: Path,

@@ -1,4 +1,4 @@
-"""What runs an encoder's body, pooling and modules: one protocol, two runtimes."""
+"""What runs an encoder's body, pooling and modules: one protocol, three runtimes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Batch: TypeAlias = tuple[Ids, Sequence[Any]]
 class Runtime(Protocol):
     """Everything of an encoder but the last Normalize."""
 
-    name: str  # "onnx" or "torch"
-    precision: str  # "float32"
+    name: str  # "onnx", "openvino" or "torch"
+    precision: str  # "float32", "bfloat16", "int8"
     dim: int
     budget: int  # tokens per batch, padding included
     tokenizer: TextTokenizer

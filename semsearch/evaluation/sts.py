@@ -24,7 +24,7 @@ from semsearch.evaluation.scoring import Line, scored
 from semsearch.evaluation.tasks import Aggregation, Language
 from semsearch.evaluation.variants import Reduction, Variant
 from semsearch.tables import read_texts
-from semsearch.types import Device, Embeddings, RuntimeName
+from semsearch.types import Device, Embeddings, Precision, RuntimeName
 
 TARGET, NLI = "target", "nli"
 
@@ -47,6 +47,7 @@ def evaluate(
     draws: int = bootstrap.DRAWS,
     runtime: RuntimeName = "auto",
     device: Device = "cpu",
+    precision: Precision = "auto",
     progress: Callable[[int, int], None] | None = None,
 ) -> StsReport:
     """Score encoders, and variants of them, on STS tasks; the first row is a lexical baseline.
@@ -87,7 +88,7 @@ def evaluate(
     planned = variants.plan(tuple(whiten), tuple(dims), on)
     fit_texts = _fit_texts(planned, on, sets, data_dir)
     found = [_lexical(sets)]
-    for encoder, label in _each(encoders, pooling, runtime, device):
+    for encoder, label in _each(encoders, pooling, runtime, device, precision):
         _refuse_dims(encoder, planned)
         found += _variants(encoder, label, planned, sets, fit_texts, similarity, progress)
         del encoder
@@ -142,6 +143,7 @@ def _each(
     pooling: Sequence[str],
     runtime: RuntimeName,
     device: Device,
+    precision: Precision,
 ) -> Iterator[tuple[Encoder, str]]:
     """Encoders one after the other, so that only one is in memory, with their labels."""
     names = [item.source if isinstance(item, Encoder) else str(item) for item in encoders]
@@ -155,7 +157,13 @@ def _each(
             continue
         for mode in pooling or (None,):
             # The names of poolings are the encoder's business: it says which ones it has.
-            loaded = Encoder.load(item, pooling=cast(Any, mode), runtime=runtime, device=device)
+            loaded = Encoder.load(
+                item,
+                pooling=cast(Any, mode),
+                runtime=runtime,
+                device=device,
+                precision=precision,
+            )
             yield loaded, f"{label}, {mode}" if mode else label
 
 
