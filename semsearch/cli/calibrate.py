@@ -33,16 +33,7 @@ _LABELS = {
     type=_SHARE,
     help="Share of all queries that has no answer, where LABELLED does not show it.",
 )
-@click.option("--column", metavar="COLUMN", help="Column of the queries' texts.")
-@click.option("--key", metavar="COLUMN", help="Column of the expected keys.")
-@click.option(
-    "--none",
-    default="",
-    metavar="VALUE",
-    help="What says that no answer is expected, besides an empty key.",
-)
-@click.option("--encoding", help="Encoding of the table, when the detected one is wrong.")
-@click.option("--skip-bad", is_flag=True, help="Leave out bad rows and say how many.")
+@options.labelled_options
 @click.option(
     "--score", type=click.Choice(["best", "top3"]), help="Score in another way than the index says."
 )

@@ -27,16 +27,7 @@ _LABELS = {
 @click.command()
 @click.argument("index_dir", metavar="INDEX", type=options.INDEX)
 @click.argument("queries", metavar="QUERIES")
-@click.option("--column", metavar="COLUMN", help="Column of the queries' texts.")
-@click.option("--key", metavar="COLUMN", help="Column of the expected keys.")
-@click.option(
-    "--none",
-    default="",
-    metavar="VALUE",
-    help="What says that no answer is expected, besides an empty key.",
-)
-@click.option("--encoding", help="Encoding of the table, when the detected one is wrong.")
-@click.option("--skip-bad", is_flag=True, help="Leave out bad rows and say how many.")
+@options.labelled_options
 @click.option(
     "-k", type=click.IntRange(min=1), default=10, show_default=True, help="How far MRR looks."
 )

@@ -42,6 +42,19 @@ table_options = _all(
     click.option("--skip-bad", is_flag=True, help="Leave out bad rows and say how many."),
 )
 
+labelled_options = _all(
+    click.option("--column", metavar="COLUMN", help="Column of the queries' texts."),
+    click.option("--key", metavar="COLUMN", help="Column of the expected keys."),
+    click.option(
+        "--none",
+        default="",
+        metavar="VALUE",
+        help="What says that no answer is expected, besides an empty key.",
+    ),
+    click.option("--encoding", help="Encoding of the table, when the detected one is wrong."),
+    click.option("--skip-bad", is_flag=True, help="Leave out bad rows and say how many."),
+)
+
 runtime_options = _all(
     click.option(
         "--runtime",
