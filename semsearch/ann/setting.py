@@ -45,11 +45,12 @@ def automatic(n: int, dim: int) -> Setting:
     """The setting for n vectors of dim dimensions, where nobody asked for one.
 
     A graph over 8-bit codes finds candidates, and the vectors themselves decide among them
-    (Malkov and Yashunin 2018, arXiv:1603.09320).
+    (Malkov and Yashunin 2018, arXiv:1603.09320). Among 100,000 sentences it finds 99% of the ten
+    nearest: benchmarks/neighbours.py.
     """
     if n * dim * 4 <= _FLAT_BYTES:
         return EXACT
-    return Setting("HNSW32_SQ8,RFlat", "efSearch=96,k_factor_rf=3")
+    return Setting("HNSW32_SQ8,RFlat", "efSearch=128,k_factor_rf=2")
 
 
 def check(setting: Setting, dim: int) -> None:
