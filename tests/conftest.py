@@ -10,6 +10,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Every process has a core; libraries read this when they are imported, so it comes first.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 
