@@ -306,6 +306,22 @@ def filters() -> str:
     return f"{_table(columns, rows)}\n\n{chr(10).join(lines)}"
 
 
+def _end_to_end(columns: list[str]) -> str:
+    rows = []
+    for name, side in _result("end_to_end")["sides"].items():
+        rows.append(
+            [
+                name,
+                f"{statistics.median(side['build_s']):.1f}",
+                f"{statistics.median(side['query_s']):.1f}",
+                f"{side['times_semsearch']:.1f}",
+                f"{max(side['peak_mib']):,.0f}",
+                f"{side['accuracy_at_1']:.3f}",
+            ]
+        )
+    return _table(columns, rows)
+
+
 def _trust(way: str) -> str:
     """What an index knows of what it does not know."""
 
@@ -371,6 +387,19 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "objectives_zh": lambda: _objectives("zh"),
     "fine_tuning": fine_tuning,
     "filters": filters,
+    "end_to_end.en": lambda: _end_to_end(
+        ["", "build, s", "1,000 queries, s", "both, times semsearch", "peak MiB", "accuracy@1"]
+    ),
+    "end_to_end.zh": lambda: _end_to_end(
+        [
+            "",
+            "建库，秒",
+            "1,000 次查询，秒",
+            "合计，为 semsearch 的倍数",
+            "内存峰值 MiB",
+            "accuracy@1",
+        ]
+    ),
     "trust.bank": lambda: _trust("the bank itself"),
     "trust.labels": lambda: _trust("labels"),
     "encoding": encoding,
