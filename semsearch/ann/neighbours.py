@@ -169,9 +169,9 @@ class Neighbours:
         """
         settings.configure(self._inner, setting)
 
-    @property
+    @cached_property
     def size_bytes(self) -> int:
-        """Of all that a search may touch, labels included."""
+        """Of all that a search may touch, labels included; counted by writing all of it once."""
         return int(faiss().serialize_index(self._index).nbytes)
 
     def save(self, path: Path) -> tuple[int, int]:

@@ -50,9 +50,8 @@ def search_all(index: Any, queries: Vectors, n: int, selector: Any) -> tuple[Sco
     if isinstance(index, library.IndexHNSW):
         return search_all(index.storage, queries, n, selector)
     if isinstance(index, library.IndexIVF):
-        every = library.SearchParametersIVF(nprobe=index.nlist)
-        every.sel = selector
-        params = every
+        params = library.SearchParametersIVF(nprobe=index.nlist)
+        params.sel = selector
     else:
         params = search_parameters(index, selector)
     scores, rows = index.search(queries, n, params=params)

@@ -125,7 +125,8 @@ def _truths(vectors: Vectors, queries: Vectors, k: int, seed: int) -> tuple[Trut
     order = np.random.default_rng(seed).permutation(len(queries))
     half = len(queries) // 2
     k = min(k, len(vectors))
-    return tuple(Truth.of(exact, queries[part], k) for part in (order[:half], order[half:]))  # type: ignore[return-value]
+    choosing, proving = (queries[part] for part in (order[:half], order[half:]))
+    return Truth.of(exact, choosing, k), Truth.of(exact, proving, k)
 
 
 def _steps(
