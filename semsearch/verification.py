@@ -80,7 +80,8 @@ def _snapshot(
         return [f"{name}: it does not hold the phrasings that questions.db holds"]
     if not snapshot.keeps_vectors:
         return []  # codes that were made of the rows: the checksum says whether they still are
-    if not np.allclose(snapshot.vectors()[alive][order], vectors[covered][expected], atol=1e-6):
+    within = max(1e-6, snapshot.rounding)
+    if not np.allclose(snapshot.vectors()[alive][order], vectors[covered][expected], atol=within):
         return [f"{name}: its vectors are not those of questions.db"]
     return []
 

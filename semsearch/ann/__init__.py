@@ -2,7 +2,7 @@
 
 from semsearch.ann.library import all_threads, require_faiss, using_threads
 from semsearch.ann.neighbours import Neighbours, check_file, merge
-from semsearch.ann.setting import AUTO, EXACT, Setting, automatic, check
+from semsearch.ann.setting import AUTO, EXACT, Setting, automatic, check, clusters
 
 __all__ = [
     "AUTO",
@@ -13,6 +13,7 @@ __all__ = [
     "automatic",
     "check",
     "check_file",
+    "clusters",
     "merge",
     "require_faiss",
     "using_threads",

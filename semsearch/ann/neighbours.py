@@ -85,8 +85,17 @@ class Neighbours:
 
     @cached_property
     def keeps_vectors(self) -> bool:
-        """Whether `vectors` gives them as they were added, and scores are exact."""
-        return isinstance(refined(self._inner), faiss().IndexFlat)
+        """Whether `vectors` gives them as they were added, but for `rounding`."""
+        return isinstance(refined(self._inner), faiss().IndexFlat) or self.rounding > 0
+
+    @cached_property
+    def rounding(self) -> float:
+        """By how much a number of unit vectors that are kept in 16 bits may differ; 0 if not."""
+        kept, library = refined(self._inner), faiss()
+        halves = library.ScalarQuantizer.QT_fp16
+        if isinstance(kept, library.IndexScalarQuantizer) and kept.sq.qtype == halves:
+            return 2.0**-12
+        return 0.0
 
     @cached_property
     def visible(self) -> Mask:

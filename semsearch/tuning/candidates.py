@@ -45,15 +45,14 @@ def candidates(n: int, dim: int, bytes_per_vector: float = float("inf")) -> Iter
         refined = _refined(base, size, dim, bytes_per_vector)
         if refined is not None:
             yield Candidate(refined, tuple(_graph_steps(refined != base, seen)))
-    lists = _lists(n)
-    for base, size, factor in _clusters(lists, dim):
+    for base, size, lists, factor in _clusters(_lists(n), dim):
         refined = _refined(base, size, dim, bytes_per_vector)
         if refined is not None:
             yield Candidate(refined, tuple(_cluster_steps(refined != base, lists, factor)))
 
 
 def _lists(n: int) -> int:
-    """A power of two near 4 times the root of n, as FAISS's guidelines have it."""
+    """A power of two near twice the root of n: half of what FAISS's guidelines begin with."""
     lists = 16
     while lists < 4 * n**0.5:
         lists *= 2
@@ -69,12 +68,19 @@ def _graphs(dim: int, half: int) -> Iterator[tuple[str, int, int]]:
         yield f"PCA{half},HNSW{_LINKS}_SQ8", half + _LINK_BYTES, 1
 
 
-def _clusters(lists: int, dim: int) -> Iterator[tuple[str, int, int]]:
-    """Factory, bytes by vector, and how many times as many candidates are scored again."""
-    yield f"IVF{lists},SQ8", dim + 8, 1
+def _clusters(lists: int, dim: int) -> Iterator[tuple[str, int, int, int]]:
+    """Factory, bytes by vector, clusters, how many times as many candidates are scored again.
+
+    Comparing the short codes costs so little that fewer clusters, and more of them looked at, may
+    be faster than many.
+    """
+    yield f"IVF{lists},SQ8", dim + 8, lists, 1
     if dim % 2 == 0:
-        yield f"IVF{lists},PQ{dim // 2}x4fs", dim // 4 + 8, 8
-    yield f"IVF{lists},RaBitQ", dim // 8 + 16, 16
+        yield f"IVF{lists},PQ{dim // 2}x4fs", dim // 4 + 8, lists, 8
+    if dim % 4 == 0:
+        for fewer in (lists, lists // 2):
+            yield f"IVF{fewer},PQ{dim // 4}x4fs", dim // 8 + 8, fewer, 20
+    yield f"IVF{lists},RaBitQ", dim // 8 + 16, lists, 16
 
 
 def _refined(base: str, size: int, dim: int, most: float) -> str | None:

@@ -12,6 +12,7 @@ from semsearch.ann import (
     automatic,
     check,
     check_file,
+    clusters,
     merge,
     neighbours,
 )
@@ -195,6 +196,17 @@ def test_a_refined_index_keeps_vectors_and_scores_as_they_are() -> None:
     assert not Neighbours.build(MANY, vectors, Setting("SQ8")).keeps_vectors
 
 
+def test_vectors_kept_in_16_bits_differ_by_no_more_than_they_say() -> None:
+    vectors, queries = _unit(600, 16), _unit(5, 16, seed=1)
+    halves = Neighbours.build(MANY, vectors, clusters(8, 16, ",Refine(SQfp16)", 8))
+    assert halves.keeps_vectors and not halves.exact
+    assert 0 < np.abs(halves.vectors() - vectors).max() <= halves.rounding
+    scores, labels = halves.search(queries, 9)
+    true = (queries[:, None] * vectors[(labels - (7 << 40)) // 3]).sum(axis=2)
+    np.testing.assert_allclose(scores, true, atol=1e-3)
+    assert Neighbours.build(MANY, vectors).rounding == 0
+
+
 def test_a_setting_is_read_back_as_it_is_written() -> None:
     for text in SETTINGS:
         assert str(Setting.parse(text)) == text
@@ -222,4 +234,5 @@ def test_too_few_vectors_are_said_to_be() -> None:
 def test_every_vector_is_searched_until_a_graph_pays() -> None:
     assert automatic(50_000, 256) == EXACT
     assert automatic(20_000, 1024) != EXACT
-    check(automatic(1_000_000, 256), 256)
+    for dim in (256, 384, 258, 255, 7):
+        check(automatic(10_000_000, dim), dim)
