@@ -62,7 +62,7 @@ def test_a_sync_keeps_the_factory_and_a_build_may_change_it(path: Path) -> None:
         assert (index.info()["factory"], index.info()["parameters"]) == ("Flat", "")
 
 
-def test_many_vectors_get_a_graph_by_themselves(
+def test_many_vectors_get_clusters_by_themselves(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Index.build(_bank(300), path, factory="auto").close()
@@ -71,9 +71,9 @@ def test_many_vectors_get_a_graph_by_themselves(
         assert index.info()["factory"] == "Flat"
     monkeypatch.setattr(setting, "_FLAT_BYTES", 1000)
     with Index.build(_bank(301), path) as index:
-        assert index.info()["factory"].startswith("HNSW")
+        assert index.info()["factory"].startswith("IVF")
         assert index.report.encoded == 1
-        assert _answers(index, QUERIES) == before
+        assert [keys[0] for keys in _answers(index, QUERIES)] == [keys[0] for keys in before]
 
 
 @pytest.mark.parametrize("factory", ["Nonsense", "HNSW8 nprobe=3", "IVF8,PQ5"])
