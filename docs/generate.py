@@ -25,8 +25,10 @@ PAGES = (
     "docs/commands.md",
     "docs/encoding.md",
     "docs/filters.md",
+    "docs/hybrid.md",
     "docs/training.md",
     "docs/trust.md",
+    "benchmarks/README.md",
 )
 BLOCK = re.compile(r"(<!-- generated: ([\w.-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -356,6 +358,55 @@ def _trust(way: str) -> str:
     return _table(columns, rows)
 
 
+def _hybrid(wanted: Callable[[dict[str, Any]], bool], *more: str) -> str:
+    """What words find beside vectors, and what calibration made of it."""
+    rows = []
+    for row in _result("hybrid")["banks"]:
+        if not wanted(row):
+            continue
+        weight = row["decision"]["weight"]
+        errors = [row[f"confidence_{way}"]["calibration_error"] for way in ("vectors", "auto")]
+        rows.append(
+            [
+                row["encoder"],
+                row["bank"],
+                *(row[name] for name in more),
+                f"{row['queries']:,}",
+                *(f"{row[name]:.3f}" for name in ("vectors", "words", "on")),
+                f"on ({weight:g})" if weight else "off",
+                "{:+.3f} [{:+.3f}, {:+.3f}]".format(*row["difference"]),
+                " / ".join(f"{error:.3f}" for error in errors),
+            ]
+        )
+    columns = [
+        "encoder", "bank", *(name.replace("_", " ") for name in more), "queries", "vectors",
+        "words", "both", "decision", "gain of the decision [95%]",
+        "calibration error without / with",
+    ]  # fmt: skip
+    return _table(columns, rows)
+
+
+def hybrid_cost() -> str:
+    """What words cost a query, and a file."""
+    rows = [
+        [
+            f"{record['phrasings']:,}",
+            *(
+                f"{record[way]['p50_ms']:.2f} / {record[way]['p99_ms']:.2f}"
+                for way in ("off", "on")
+            ),
+            f"{record['off']['first_ms']:.0f} / {record['on']['first_ms']:.0f}",
+            f"{record['bytes_per_phrasing']:.0f} of {record['file_bytes_per_phrasing']:,.0f}",
+        ]
+        for record in _result("hybrid")["speed"]
+    ]
+    columns = [
+        "phrasings", "vectors: median / 99% ms", "with words: median / 99% ms",
+        "first query, without / with words, ms", "bytes a phrasing in questions.db",
+    ]  # fmt: skip
+    return _table(columns, rows)
+
+
 def commands() -> str:
     sys.path.insert(0, str(ROOT))
     from semsearch.cli import SECTIONS, cli
@@ -400,6 +451,14 @@ BLOCKS: dict[str, Callable[[], str]] = {
             "accuracy@1",
         ]
     ),
+    "hybrid.all": lambda: _hybrid(lambda row: True, "calibrated_on"),
+    "hybrid.codes": lambda: _hybrid(
+        lambda row: "codes" in row["bank"] and row["calibrated_on"] == "the bank itself"
+    ),
+    "hybrid.bank": lambda: _hybrid(
+        lambda row: "codes" not in row["bank"] and row["calibrated_on"] == "the bank itself"
+    ),
+    "hybrid.cost": hybrid_cost,
     "trust.bank": lambda: _trust("the bank itself"),
     "trust.labels": lambda: _trust("labels"),
     "encoding": encoding,

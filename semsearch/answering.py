@@ -9,16 +9,20 @@ import numpy as np
 
 from semsearch.confidence import Calibration
 from semsearch.hits import gather
-from semsearch.ranking import Ranked, Score, rank
+from semsearch.hybrid import Words, rank_with_words
+from semsearch.lexical import WEIGHT, Lexical
+from semsearch.ranking import Ranked, Score
+from semsearch.selection import Selection
 from semsearch.store import BankReader, Meta
 from semsearch.types import Result, Vectors
-from semsearch.view import Searchable
+from semsearch.view import Searchable, View
 
 log = logging.getLogger(__name__)
 
 
 def answer(
     reader: BankReader,
+    whole: View,
     view: Searchable,
     meta: Meta,
     texts: Sequence[str],
@@ -26,17 +30,20 @@ def answer(
     k: int,
     *,
     score: Score,
+    lexical: Lexical,
     min_score: float | None,
     refused: bool,
 ) -> list[Result]:
     """The result of each query; to be called inside `reader.reading()`.
 
     Args:
-        view: the phrasings that may be found, all or those that pass a condition.
+        whole: all phrasings.
+        view: those that may be found: all, or what passes a condition.
         meta: of the index.
         queries: (m, d), the vectors of `texts`.
-        score: how standard questions are scored. A calibration holds for the score it was made
-            with; with another one, nothing is refused.
+        score: how standard questions are scored. A calibration holds for the score and the weight
+            of words that it was made with; with others, nothing is refused.
+        lexical: whether words count beside vectors.
         min_score: given, it alone decides what is a hit.
         refused: keep the hits of queries that are refused.
 
@@ -47,7 +54,13 @@ def answer(
     if calibration and calibration.score != score:
         log.warning("The calibration is for --score %s: nothing is refused.", calibration.score)
         calibration = None
-    ranked, confidences = _find(reader, view, texts, queries, k, score == "top3", calibration)
+    weight = weight_of(meta, lexical)
+    if calibration and calibration.lexical != weight:
+        log.warning("The calibration is for --lexical auto: nothing is refused.")
+        calibration = None
+    words = _words(reader, whole, view, weight)
+    by_top3 = score == "top3"
+    ranked, confidences = _find(reader, view, texts, queries, k, by_top3, words, calibration)
     threshold = calibration.threshold if calibration and min_score is None else 0.0
     below = [sure is not None and sure < threshold for sure in confidences]
     shown = [
@@ -64,6 +77,21 @@ def calibration_of(meta: Meta) -> Calibration | None:
     return None if stored is None else Calibration.from_dict(stored)
 
 
+def weight_of(meta: Meta, lexical: Lexical) -> float:
+    """What words count in an index, 0 where they do not."""
+    chosen = float((meta.lexical or {}).get("weight", 0))
+    if lexical == "off":
+        return 0.0
+    return chosen or WEIGHT if lexical == "on" else chosen
+
+
+def _words(reader: BankReader, whole: View, view: Searchable, weight: float) -> Words | None:
+    if not weight or not len(view):
+        return None
+    among = view.questions if isinstance(view, Selection) else None
+    return Words(whole.lexicon(reader), weight, among)
+
+
 _NOTHING = Ranked(np.zeros(0, np.float32), np.zeros(0, np.int64))
 
 
@@ -74,18 +102,20 @@ def _find(
     queries: Vectors,
     k: int,
     by_top3: bool,
+    words: Words | None,
     calibration: Calibration | None,
 ) -> tuple[list[Ranked], list[float | None]]:
     """What is found, and how sure the top hit is; None without a calibration."""
     if calibration is None:
         counts = view.counts if by_top3 else None
-        return rank(view.search, queries, k, len(view), counts), [None] * len(texts)
+        found = rank_with_words(reader, view.search, texts, queries, k, len(view), counts, words)
+        return found, [None] * len(texts)
     # Only an index that is calibrated pays for the reading of signals.
     from semsearch.confidence.looking import look
 
     ranked: list[Ranked] = []
     confidences: list[float | None] = []
-    for found, signals in look(reader, view, texts, queries, k, by_top3):
+    for found, signals in look(reader, view, texts, queries, k, by_top3, words):
         ranked += found
         confidences += calibration.model.confidence(signals).tolist()
     return ranked, confidences

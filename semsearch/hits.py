@@ -24,14 +24,16 @@ def gather(
     """
     kept = [
         [
-            (split_label(label), score)
-            for label, score in zip(found.labels.tolist(), found.scores.tolist(), strict=True)
+            (split_label(label), score, lexical)
+            for label, score, lexical in zip(
+                found.labels.tolist(), found.scores.tolist(), _lexical(found), strict=True
+            )
             if min_score is None or score >= min_score
         ]
         for found in ranked
     ]
-    questions = reader.questions(question for found in kept for (question, _), _ in found)
-    phrasings = reader.phrasings(phrasing for found in kept for (_, phrasing), _ in found)
+    questions = reader.questions(question for found in kept for (question, _), _, _ in found)
+    phrasings = reader.phrasings(phrasing for found in kept for (_, phrasing), _, _ in found)
     return [
         tuple(
             Hit(
@@ -42,8 +44,13 @@ def gather(
                 score=score,
                 phrasing=phrasings[phrasing_id].text,
                 fields=json.loads(questions[question_id].fields),
+                lexical=lexical,
             )
-            for rank, ((question_id, phrasing_id), score) in enumerate(found, 1)
+            for rank, ((question_id, phrasing_id), score, lexical) in enumerate(found, 1)
         )
         for found in kept
     ]
+
+
+def _lexical(found: Ranked) -> list[float | None]:
+    return [None] * len(found.labels) if found.lexical is None else found.lexical.tolist()

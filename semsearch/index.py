@@ -17,6 +17,7 @@ from semsearch.encoder import Encoder
 from semsearch.encoding import Progress
 from semsearch.errors import EncoderError
 from semsearch.files import folder_size
+from semsearch.lexical import LEXICAL, Lexical
 from semsearch.ranking import SCORES, Score
 from semsearch.recipe import Recipe, made_by
 from semsearch.store import BankReader, Condition, Meta, Where
@@ -265,6 +266,7 @@ class Index:
         min_score: float | None = None,
         score: Score | None = None,
         where: Where | None = None,
+        lexical: Lexical = "auto",
         refused: bool = False,
     ) -> list[Result]:
         """The k best standard questions for each text.
@@ -277,13 +279,15 @@ class Index:
             score: "best" or "top3", in place of the index's own.
             where: an SQL condition on the owner's columns, "shop = 'de' AND price < 20", or one
                 with values, ("shop = ?", ["de"]). Only standard questions that pass are searched.
+            lexical: "on" counts the words of a query beside its vector, so that names, codes and
+                numbers are found; "off" does not; "auto" as calibration found it to help.
             refused: give the hits of queries below the operating point, too.
 
         Returns:
             One result per text, in their order.
 
         Raises:
-            ValueError: k or score is out of range.
+            ValueError: k, score or lexical is out of range.
             DataError: the condition cannot be used.
             EncoderError: the index's encoder cannot be loaded, or is not the one it was.
             CorruptIndexError: a file is damaged in a way that the answer could depend on.
@@ -292,6 +296,8 @@ class Index:
             raise ValueError(f"k must be at least 1, not {k}")
         if score is not None and score not in SCORES:
             raise ValueError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
+        if lexical not in LEXICAL:
+            raise ValueError(f"lexical must be one of {', '.join(LEXICAL)}, not {lexical!r}")
         condition = None if where is None else Condition.of(where)
         queries = [texts] if isinstance(texts, str) else list(texts)
         vectors = self.encoder.encode(queries, kind="query")
@@ -300,12 +306,14 @@ class Index:
             view = self._view = View.load(self.path, self._reader, meta, self._view)
             return answer(
                 self._reader,
+                view,
                 view if condition is None else view.passing(self._reader, condition),
                 meta,
                 queries,
                 vectors,
                 k,
                 score=score or cast(Score, meta.score),
+                lexical=lexical,
                 min_score=min_score,
                 refused=refused,
             )
@@ -364,6 +372,7 @@ class Index:
             "whitened": kept.unwhitened is not None,
             "score": meta.score,
             "calibration": calibration,
+            "lexical": meta.lexical,
             "generation": meta.generation,
             "factory": snapshot.factory if snapshot else None,
             "parameters": snapshot.parameters if snapshot else None,

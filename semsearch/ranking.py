@@ -34,8 +34,9 @@ QUERIES_AT_ONCE = 512
 class Ranked:
     """The best standard questions of one query, each with the label of its best phrasing."""
 
-    scores: Scores  # (k,) descending
+    scores: Scores  # (k,) descending, where vectors alone count
     labels: Ids  # (k,)
+    lexical: Scores | None = None  # (k,) where words count, too: then they give the order
 
 
 class Counts:

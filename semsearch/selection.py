@@ -37,6 +37,12 @@ class Selection:
         labels = [part.labels[part.visible] for part in self.parts]
         return Counts(np.concatenate(labels) if labels else np.zeros(0, np.int64))
 
+    @cached_property
+    def questions(self) -> Ids:
+        """Ids of the standard questions that pass and have a phrasing, ascending."""
+        labels = [part.labels[part.visible] for part in self.parts]
+        return np.unique(np.concatenate(labels) >> ID_BITS) if labels else np.zeros(0, np.int64)
+
     def search(self, queries: Vectors, n: int) -> tuple[Scores, Ids]:
         """The n nearest phrasings of each query (m, d): scores and labels, both (m, n).
 

@@ -56,7 +56,11 @@ class StandardQuestion:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A standard question that was found; `score` is a cosine, higher is better."""
+    """A standard question that was found; `score` is a cosine, higher is better.
+
+    `lexical` is the share of the query's words that a phrasing of it has, rare words counting more,
+    where words count for the order of the hits; None where they do not.
+    """
 
     rank: int
     key: str
@@ -65,6 +69,7 @@ class Hit:
     score: float
     phrasing: str
     fields: Fields
+    lexical: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,10 @@ class Result:
         return bool(self.hits) and not self.refused
 
     def to_dict(self) -> dict[str, Any]:
-        """The stable JSON form: query, answered, confidence, hits."""
+        """The stable JSON form: query, answered, confidence, hits.
+
+        Hits have `lexical` where words count.
+        """
         return {
             "query": self.query,
             "answered": self.answered,
@@ -100,6 +108,7 @@ class Result:
                     "question": hit.question,
                     "answer": hit.answer,
                     "score": hit.score,
+                    **({} if hit.lexical is None else {"lexical": round(hit.lexical, 4)}),
                     "phrasing": hit.phrasing,
                     "fields": dict(hit.fields),
                 }

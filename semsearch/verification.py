@@ -45,6 +45,9 @@ def verify(directory: Path, reader: BankReader) -> VerifyReport:
         bad = int(np.sum(~(np.abs(norms - 1) < _UNIT)))
         if bad:
             problems.append(f"questions.db: {bad} vectors are not of unit length")
+        words = reader.words_differ(meta)
+        if words:
+            problems.append(f"questions.db: the table of words: {words}. {_mend(directory)}")
         problems += _snapshot(directory, reader, meta, labels, vectors)
         problems += _encoder(directory, meta)
         return VerifyReport(meta.questions, meta.phrasings, tuple(problems))
@@ -70,7 +73,7 @@ def _snapshot(
         check_file(directory / name, meta.snapshot.size_bytes, meta.snapshot.crc32)
         snapshot = Neighbours.load(directory / name)
     except CorruptIndexError as error:
-        return [f"{error}. Mend it with: semsearch compact {directory}"]
+        return [f"{error}. {_mend(directory)}"]
     held = snapshot.labels
     alive = ~np.isin(held, reader.tombstones(meta))
     order = np.argsort(held[alive])
@@ -84,6 +87,10 @@ def _snapshot(
     if not np.allclose(snapshot.vectors()[alive][order], vectors[covered][expected], atol=within):
         return [f"{name}: its vectors are not those of questions.db"]
     return []
+
+
+def _mend(directory: Path) -> str:
+    return f"Mend it with: semsearch compact {directory}"
 
 
 def _encoder(directory: Path, meta: Meta) -> list[str]:

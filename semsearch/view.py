@@ -13,7 +13,8 @@ import numpy as np
 
 from semsearch.ann import Neighbours, check_file, merge
 from semsearch.encoder.cache import remembered
-from semsearch.errors import CorruptIndexError
+from semsearch.errors import CorruptIndexError, SemsearchError
+from semsearch.lexical import Lexicon
 from semsearch.ranking import Counts
 from semsearch.selection import Selection, select
 from semsearch.store import BankReader, Columns, Condition, Meta, Snapshot
@@ -37,6 +38,7 @@ class View:
     snapshot: Neighbours | None  # less what was removed
     newer: Neighbours | None
     _columns: list[Columns] = field(default_factory=list, repr=False)  # none before a condition
+    _lexicon: list[Lexicon] = field(default_factory=list, repr=False)  # none before it is asked
     _selections: dict[str, Selection] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -112,6 +114,18 @@ class View:
                 del self._selections[next(iter(self._selections))]
         return found
 
+    def lexicon(self, reader: BankReader) -> Lexicon:
+        """The words of all phrasings; to be called inside `reader.reading()`.
+
+        Raises:
+            SemsearchError: this SQLite has no FTS5.
+            CorruptIndexError: rows are damaged.
+        """
+        if not self._lexicon:
+            labels = [part.labels[part.visible] for part in self._parts]
+            self._lexicon.append(made_of(reader, self.meta, np.concatenate(labels)))
+        return self._lexicon[0]
+
     @property
     def _parts(self) -> list[Neighbours]:
         return [part for part in (self.snapshot, self.newer) if part]
@@ -126,6 +140,17 @@ class View:
             return load_vectors([rows[id_].vector for id_ in ids], self.meta.dim)
 
         return vectors
+
+
+def made_of(reader: BankReader, meta: Meta, labels: Ids) -> Lexicon:
+    """The words of phrasings with these labels; inside `reader.reading()`. Errors as above."""
+    postings = reader.postings(meta)
+    if postings is None:
+        raise SemsearchError(
+            "the SQLite of this Python has no FTS5, so words cannot be looked up. Pass "
+            "--lexical off, or take a Python whose sqlite3 has it."
+        )
+    return Lexicon(postings, labels)
 
 
 Searchable: TypeAlias = View | Selection

@@ -107,7 +107,7 @@ class Writing:
         reader, _, _ = self._require()
         writer = BankWriter(self.directory)
         try:
-            snapshots.make(self.directory, reader, writer)
+            writer.rebuild_words(snapshots.make(self.directory, reader, writer))
             writer.vacuum()
         finally:
             writer.close()
@@ -131,9 +131,15 @@ class Writing:
             writer.close()
 
     def calibrate(
-        self, calibration: dict[str, Any] | None, measured_on: Meta | None = None
+        self,
+        calibration: dict[str, Any] | None,
+        measured_on: Meta | None = None,
+        lexical: dict[str, Any] | None = None,
     ) -> bool:
         """Store a calibration, or remove it with None; whether there was one before.
+
+        Args:
+            lexical: what words count in the rank that it holds for.
 
         Raises:
             IndexBusyError: the index was built with another encoder since `measured_on`.
@@ -145,7 +151,7 @@ class Writing:
             )
         writer = BankWriter(self.directory)
         try:
-            writer.apply([], replace(meta, calibration=calibration))
+            writer.apply([], replace(meta, calibration=calibration, lexical=lexical))
         finally:
             writer.close()
         return meta.calibration is not None
@@ -169,7 +175,7 @@ class Writing:
             warnings += text_warnings(encoder, missing)
             encoded = self._encode(encoder, missing)
         if meta.score != before.score:
-            meta = replace(meta, calibration=None)
+            meta = replace(meta, calibration=None, lexical=None)
         if plan.edits or meta != before:
             warnings += self._commit(plan, encoded, meta)
         return self._report(plan, warnings)
@@ -221,6 +227,7 @@ class Writing:
                 snapshot=None,
                 tuned=None,
                 calibration=existing.meta.calibration if same else None,
+                lexical=existing.meta.lexical if same else None,
             )
         else:
             meta = Meta(dim=encoder.dim, encoder=record, score=DEFAULT_SCORE)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semsearch.calibration.mixing import Mixing
 from semsearch.calibration.points import Curve, Share
 from semsearch.confidence import Calibration
 from semsearch.errors import Problem
@@ -31,6 +32,7 @@ class CalibrationReport:
             precision was asked for.
         notes: what the owner must know to trust the figures.
         skipped: bad rows of the labelled queries that were left out.
+        lexical: what words count beside vectors, and what showed it.
     """
 
     index: str
@@ -42,6 +44,7 @@ class CalibrationReport:
     promised: bool | None
     notes: tuple[str, ...]
     skipped: tuple[Problem, ...]
+    lexical: Mixing
 
     def rows(self) -> list[dict[str, float]]:
         """The curve at some coverages: confidence, coverage, precision, low, high, refused."""
@@ -69,6 +72,7 @@ class CalibrationReport:
             "queries": dict(made.queries),
             "skipped": len(self.skipped),
             "score": made.score,
+            "lexical": self.lexical.to_dict(),
             "unanswerable": made.unanswerable,
             "point": made.point,
             "threshold": round(made.threshold, 4),
@@ -95,7 +99,7 @@ def markdown(report: CalibrationReport) -> str:
         f"{report.index}, calibrated on {made.source}: {made.queries['answerable']} queries that "
         f"have an answer, {made.queries['unanswerable']} that have none. Answers from confidence "
         f"{made.threshold:.3f} on ({made.point}). Expected calibration error {report.error:.3f}. "
-        "All figures by cross-validation.",
+        f"All figures by cross-validation. Of words beside vectors: {report.lexical}.",
         "",
         *(f"- {note}" for note in report.notes),
         "",

@@ -8,15 +8,17 @@ query on a topic that the bank has nothing on. All from stored vectors by exact 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semsearch.confidence.looking import read_signals
+from semsearch.confidence.looking import read_signals, with_hits
 from semsearch.confidence.signals import WIDTH, Nearest, Signals
-from semsearch.ranking import VERBATIM, Counts, rank
+from semsearch.hybrid import DEPTH, Exact, Words, fuse, scored
+from semsearch.lexical import Lexicon, Shares
+from semsearch.ranking import VERBATIM, Counts, Ranked, rank
 from semsearch.store import BankReader, Meta
 from semsearch.store.rows import ID_BITS, split_label
 from semsearch.types import Ids, Scores, Vectors
@@ -61,6 +63,7 @@ def make(
     seed: int = 0,
     limit: int = PHRASINGS,
     progress: Callable[[int, int], None] | None = None,
+    words: Words | None = None,
 ) -> SelfMade:
     """Make queries of a bank of two standard questions or more; called inside `reading()`.
 
@@ -68,14 +71,12 @@ def make(
         by_top3: how standard questions are scored.
         limit: phrasings that are held out at most.
         progress: called with (phrasings done so far, phrasings to do).
+        words: what words count in the rank, None where they do not.
     """
-    labels, vectors = reader.newer(meta, use_snapshot=False)
-    bank = _Bank(labels, vectors)
-    rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:limit])
+    bank, rows, step = _drawn(reader, meta, seed, limit)
     parts: list[_Part] = []
-    step = max(1, _CELLS // len(labels))
     for start in range(0, len(rows), step):
-        parts.append(_part(reader, bank, rows[start : start + step], by_top3))
+        parts.append(_part(reader, bank, rows[start : start + step], by_top3, words))
         if progress is not None:
             progress(min(start + step, len(rows)), len(rows))
     every = [np.concatenate(column) for column in zip(*parts, strict=True)]
@@ -91,6 +92,48 @@ def make(
         topic=topic[refusable],
         groups=groups[refusable],
     )
+
+
+def asked(
+    reader: BankReader,
+    meta: Meta,
+    lexicon: Lexicon,
+    *,
+    by_top3: bool,
+    seed: int = 0,
+    limit: int = PHRASINGS,
+) -> Iterator[tuple[int, Ranked, Shares, Exact]]:
+    """The phrasings that `make` holds out one at a time, with what `mixing.outcomes` needs."""
+    bank, rows, step = _drawn(reader, meta, seed, limit)
+    for start in range(0, len(rows), step):
+        some = rows[start : start + step]
+        similar, gone, queries = _alone(reader, bank, some)
+        for number, row in enumerate(similar):
+            question = int(bank.ids[bank.question[some[number]]])
+            left = _Left(bank.counts, question, int(gone[number].sum()))
+            if not left.of(np.array([question])).item():
+                continue  # its only phrasing
+            counts = left if by_top3 else None
+            row = np.where(gone[number], -np.inf, row)
+            shares = lexicon.shares(queries[number], bank.labels[gone[number]])
+            yield question, _ranked(bank, row, DEPTH, counts), shares, _exact(bank, row, counts)
+
+
+def _drawn(reader: BankReader, meta: Meta, seed: int, limit: int) -> tuple[_Bank, Ids, int]:
+    """The bank, the rows that are held out, and how many of them at a time."""
+    labels, vectors = reader.newer(meta, use_snapshot=False)
+    rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:limit])
+    return _Bank(labels, vectors), rows, max(1, _CELLS // len(labels))
+
+
+def _alone(reader: BankReader, bank: _Bank, rows: Ids) -> tuple[Scores, Mask, list[str]]:
+    """Similarities (c, n) of some phrasings, which of all are the same words (c, n), and texts."""
+    similar = bank.vectors[rows] @ bank.vectors.T
+    itself = (bank.question == bank.question[rows][:, None]) & (similar >= VERBATIM)
+    itself[np.arange(len(rows)), rows] = True
+    ids = [split_label(label)[1] for label in bank.labels[rows].tolist()]
+    texts = reader.phrasings(ids)
+    return similar, itself, [texts[id_].text for id_ in ids]
 
 
 _Part = tuple[Ids, Signals, Mask, Signals, Signals]
@@ -121,18 +164,15 @@ class _Bank:
         return gone
 
 
-def _part(reader: BankReader, bank: _Bank, rows: Ids, by_top3: bool) -> _Part:
+def _part(reader: BankReader, bank: _Bank, rows: Ids, by_top3: bool, words: Words | None) -> _Part:
     """Hold out some phrasings in each of the three ways."""
-    similar = bank.vectors[rows] @ bank.vectors.T
+    similar, itself, queries = _alone(reader, bank, rows)
     own = bank.question[rows]
     family = bank.question == own[:, None]
-    itself = family & (similar >= VERBATIM)
-    itself[np.arange(len(rows)), rows] = True
-    texts = reader.phrasings(split_label(label)[1] for label in bank.labels[rows].tolist())
-    queries = [texts[split_label(label)[1]].text for label in bank.labels[rows].tolist()]
 
     def held_out(gone: Mask) -> tuple[Signals, Ids]:
-        near, labels = _nearest(bank, np.where(gone, -np.inf, similar), own, gone, by_top3)
+        left = np.where(gone, -np.inf, similar)
+        near, labels = _nearest(bank, left, own, gone, by_top3, queries, words)
         return read_signals(reader, near, labels, queries, bank.vectors[rows]), near.hits
 
     asked, hits = held_out(itself)
@@ -142,7 +182,13 @@ def _part(reader: BankReader, bank: _Bank, rows: Ids, by_top3: bool) -> _Part:
 
 
 def _nearest(
-    bank: _Bank, similar: Scores, own: Ids, gone: Mask, by_top3: bool
+    bank: _Bank,
+    similar: Scores,
+    own: Ids,
+    gone: Mask,
+    by_top3: bool,
+    queries: list[str],
+    words: Words | None,
 ) -> tuple[Nearest, Ids]:
     """What a search finds of a bank without some phrasings.
 
@@ -150,6 +196,7 @@ def _nearest(
         similar: (c, n), -inf for what is gone.
         own: (c,) the standard question that each query is of.
         gone: (c, n).
+        queries: c texts.
 
     Returns:
         The nearest phrasings with the top hit, and their labels (c, w).
@@ -160,34 +207,63 @@ def _nearest(
     order = np.lexsort((columns, -scores), axis=1)
     columns, scores = np.take_along_axis(columns, order, 1), np.take_along_axis(scores, order, 1)
     labels = np.where(np.isfinite(scores), bank.labels[columns], -1)
-    questions = np.where(labels >= 0, labels >> ID_BITS, -1)
     left = [
         _Left(bank.counts, int(bank.ids[question]), int(missing[bank.question == question].sum()))
         for question, missing in zip(own, gone, strict=True)
     ]
-    hits = [
-        _top_hit(bank, row, labels[number], scores[number], left[number] if by_top3 else None)
-        for number, row in enumerate(similar)
-    ]
+    hits, of_hits = np.zeros(len(similar), np.int64), np.zeros(len(similar), np.float32)
+    for number, row in enumerate(similar):
+        counts = left[number] if by_top3 else None
+        depth = 1 if words is None else DEPTH
+        ranked = _ranked(bank, row, depth, counts, (labels[number], scores[number]))
+        if words is not None:
+            shares = words.lexicon.shares(queries[number], bank.labels[gone[number]])
+            ranked = fuse(ranked, shares, _exact(bank, row, counts), 1, words.weight)
+        hits[number], of_hits[number] = ranked.labels[0], ranked.scores[0]
+    scores, labels = with_hits(scores, labels, hits, of_hits)
+    questions = np.where(labels >= 0, labels >> ID_BITS, -1)
     found = np.where(questions >= 0, questions, questions[:, :1])
     sizes = np.stack([counts.of(row) for counts, row in zip(left, found, strict=True)])
-    return Nearest(scores, questions, sizes, np.array(hits, np.int64)), labels
+    return Nearest(scores, questions, sizes, hits >> ID_BITS), labels
 
 
-def _top_hit(
-    bank: _Bank, similar: Scores, labels: Ids, scores: Scores, counts: Counts | None
-) -> int:
-    """The id of the standard question that comes first, by the rule of every search."""
+def _ranked(
+    bank: _Bank,
+    similar: Scores,
+    k: int,
+    counts: Counts | None,
+    nearest: tuple[Ids, Scores] | None = None,
+) -> Ranked:
+    """The k best standard questions by vectors, by the rule of every search.
+
+    Args:
+        similar: (n,), -inf for what is gone.
+        nearest: labels (w,) and scores (w,) of the nearest, where they are known.
+    """
+    labels, scores = nearest if nearest else (np.zeros(0, np.int64), np.zeros(0, np.float32))
 
     def search(_: Vectors, n: int) -> tuple[Scores, Ids]:
         if n <= len(labels):
             return scores[None, :n], labels[None, :n]
-        columns = np.argsort(-similar, kind="stable")[:n]
+        columns = np.arange(len(similar))
+        if n < len(similar):
+            columns = np.argpartition(-similar, n - 1)[:n]
+        columns = columns[np.lexsort((columns, -similar[columns]))]
         found = similar[columns]
         return found[None], np.where(np.isfinite(found), bank.labels[columns], -1)[None]
 
-    (ranked,) = rank(search, np.zeros((1, 1), np.float32), 1, len(similar), counts)
-    return int(ranked.labels[0]) >> ID_BITS
+    (ranked,) = rank(search, np.zeros((1, 1), np.float32), k, len(similar), counts)
+    return ranked
+
+
+def _exact(bank: _Bank, similar: Scores, counts: Counts | None) -> Exact:
+    """What standard questions score where `similar` (n,) is left of the bank."""
+
+    def exact(questions: Ids) -> Ranked:
+        rows = np.flatnonzero(np.isin(bank.labels >> ID_BITS, questions) & np.isfinite(similar))
+        return scored(similar[rows], bank.labels[rows], counts)
+
+    return exact
 
 
 class _Left(Counts):

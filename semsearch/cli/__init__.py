@@ -26,6 +26,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Answers": {
         "query": "semsearch.cli.answers",
         "calibrate": "semsearch.cli.calibrate",
+        "diff": "semsearch.cli.diff",
         "demo": "semsearch.cli.demo",
     },
     "Encoders": {

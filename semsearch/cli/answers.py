@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from semsearch.cli import options, output
+from semsearch.lexical import Lexical
 from semsearch.ranking import Score
 from semsearch.types import Device, Precision, RuntimeName
 
@@ -27,6 +28,7 @@ _QUERIES_AT_ONCE = 2048
 @click.option(
     "--score", type=click.Choice(["best", "top3"]), help="Score in another way than the index says."
 )
+@options.lexical_option
 @click.option(
     "--where", metavar="CONDITION", help="Only rows that pass: SQL on the table's other columns."
 )
@@ -43,6 +45,7 @@ def query(
     column: str | None,
     score: Score | None,
     where: str | None,
+    lexical: Lexical,
     encoder: str | None,
     runtime: RuntimeName,
     device: Device,
@@ -72,7 +75,13 @@ def query(
 
         def answer(batch: Sequence[str], *, show_query: bool) -> bool:
             results = index.search(
-                batch, k, min_score=min_score, score=score, where=where, refused=refused
+                batch,
+                k,
+                min_score=min_score,
+                score=score,
+                where=where,
+                lexical=lexical,
+                refused=refused,
             )
             for number, result in enumerate(results):
                 if as_json:

@@ -37,6 +37,7 @@ _LABELS = {
 @click.option(
     "--score", type=click.Choice(["best", "top3"]), help="Score in another way than the index says."
 )
+@options.lexical_option
 @click.option(
     "--report",
     "report_dir",
@@ -67,6 +68,9 @@ def calibrate(
     LABELLED is a table of real queries with the key that each expects, empty where none is right.
     Without it, INDEX is calibrated on itself: phrasings are held out as queries that have an
     answer, and whole standard questions as queries that have none.
+
+    Held-out queries also show whether counting the words of a query beside its vector helps, so
+    that names, codes and numbers are found; it is done where it helps for sure (--lexical auto).
 
     From then on, query shows the confidence that its first hit is right, and answers only from the
     operating point on: that of --precision, of --coverage, or else the best balance, where the
@@ -119,6 +123,7 @@ def _show(report: CalibrationReport) -> None:
         f"{report.index}: calibrated on {made.source}, {made.queries['answerable']} queries that "
         f"have an answer and {made.queries['unanswerable']} that have none; score {made.score}"
     )
+    click.echo(str(report.lexical))
     for note in report.notes:
         click.echo(click.style("note: ", fg="yellow") + note, err=True)
     click.echo(

@@ -39,6 +39,7 @@ _LABELS = {
 @click.option(
     "--score", type=click.Choice(["best", "top3"]), help="Score in another way than the index says."
 )
+@options.lexical_option
 @click.option(
     "--errors", metavar="FILE", type=options.FILE, help="Write the wrong ones to a table."
 )

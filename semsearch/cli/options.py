@@ -102,6 +102,14 @@ wait_option = click.option(
     help="Wait for another writer to finish; -1 waits for ever.",
 )
 
+lexical_option = click.option(
+    "--lexical",
+    type=click.Choice(["auto", "on", "off"]),
+    default="auto",
+    show_default=True,
+    help="Count the words of a query, too: names, codes, numbers.",
+)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

@@ -52,6 +52,8 @@ def echo_result(result: Result, *, show_query: bool) -> None:
         click.echo(sure)
     for hit in result.hits:
         click.echo(f"{hit.rank}. {hit.score:.3f}  {click.style(hit.question, bold=True)}")
+        if hit.lexical:
+            click.secho(_indent(f"words: {hit.lexical:.2f}"), dim=True)
         if hit.answer:
             click.echo(_indent(hit.answer))
         if hit.phrasing != hit.question:

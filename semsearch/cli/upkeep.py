@@ -29,6 +29,7 @@ def info(index_dir: Path, as_json: bool) -> None:
         return
     facts["fingerprint"] = facts["fingerprint"]["weights"][:12]
     facts["tuned"] = _proof(facts["tuned"])
+    facts["lexical"] = _lexical(facts["lexical"])
     facts["calibration"] = _calibration(facts["calibration"])
     width = max(map(len, facts))
     for name, value in facts.items():
@@ -45,6 +46,15 @@ def _proof(tuned: dict[str, Any] | None) -> str | None:
         f"{tuned['p50_ms']:.2f} ms, p99 {tuned['p99_ms']:.2f} ms, {tuned['bytes_per_vector']:,.0f} "
         f"bytes a vector, with {tuned['phrasings']:,} phrasings"
     )
+
+
+def _lexical(facts: dict[str, Any] | None) -> str | None:
+    """What words count, in one line."""
+    if facts is None:
+        return None
+    from semsearch.calibration.mixing import Mixing
+
+    return str(Mixing(**facts))
 
 
 def _calibration(facts: dict[str, Any] | None) -> str | None:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from semsearch.confidence.signals import WIDTH, Nearest, Signals, signals
-from semsearch.ranking import QUERIES_AT_ONCE, Ranked, rank
+from semsearch.hybrid import Words, rank_with_words
+from semsearch.ranking import QUERIES_AT_ONCE, Ranked
 from semsearch.store import BankReader, PhrasingRow
 from semsearch.store.rows import ID_BITS, load_vectors, split_label
 from semsearch.types import Ids, Scores, Vectors
@@ -21,6 +22,7 @@ def look(
     queries: Vectors,
     k: int,
     by_top3: bool,
+    words: Words | None = None,
 ) -> Iterator[tuple[list[Ranked], Signals]]:
     """What `ranking.rank` finds, and the signals of each query; to be called while `reading()`.
 
@@ -28,6 +30,7 @@ def look(
         texts: m queries.
         queries: (m, d).
         by_top3: whether standard questions score by their three best phrasings.
+        words: what words count in the rank, None where they do not.
 
     Yields:
         The ranks and the signals of some queries at a time, in their order. The index is not
@@ -40,16 +43,35 @@ def look(
     for start in range(0, len(texts), QUERIES_AT_ONCE):
         some = slice(start, start + QUERIES_AT_ONCE)
         search = _Remembering(view)
-        ranked = rank(search, queries[some], k, len(view), counts if by_top3 else None)
-        scores, labels = search.found
+        ranked = rank_with_words(
+            reader, search, texts[some], queries[some], k, len(view),
+            counts if by_top3 else None, words,
+        )  # fmt: skip
+        hits = np.array([found.labels[0] for found in ranked], np.int64)
+        scores, labels = with_hits(*search.found, hits, np.array([r.scores[0] for r in ranked]))
         questions = np.where(labels >= 0, labels >> ID_BITS, -1)
         near = Nearest(
             scores=scores,
             questions=questions,
             sizes=counts.of(np.where(questions >= 0, questions, questions[:, :1])),
-            hits=np.array([found.labels[0] >> ID_BITS for found in ranked], np.int64),
+            hits=hits >> ID_BITS,
         )
         yield ranked, read_signals(reader, near, labels, texts[some], queries[some])
+
+
+def with_hits(scores: Scores, labels: Ids, hits: Ids, hit_scores: Scores) -> tuple[Scores, Ids]:
+    """The nearest phrasings (m, w), among them one of each top hit.
+
+    A hit that was found by its words alone may be far off: its best phrasing (m,) then takes the
+    last place, which is the farthest.
+    """
+    far = ~((labels >> ID_BITS) == (hits >> ID_BITS)[:, None]).any(axis=1)
+    if not far.any():
+        return scores, labels
+    scores, labels = scores.copy(), labels.copy()
+    labels[far, -1] = hits[far]
+    scores[far, -1] = np.minimum(hit_scores[far], scores[far, -2])
+    return scores, labels
 
 
 class _Remembering:

@@ -51,6 +51,7 @@ class Calibration:
         measured: figures at the threshold, by cross-validation.
         bank: what the index held then: questions, phrasings, last_phrasing.
         made: when, as an ISO date and time.
+        lexical: what words count in the rank that it holds for.
     """
 
     model: Model
@@ -63,6 +64,7 @@ class Calibration:
     measured: Mapping[str, Any]
     bank: Mapping[str, int]
     made: str
+    lexical: float = 0.0
     signals: Sequence[str] = field(default=SIGNALS)
     version: int = VERSION
 

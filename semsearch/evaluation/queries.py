@@ -42,17 +42,20 @@ def read_labelled(
     none: str = "",
     encoding: str | None = None,
     skip_bad: bool = False,
+    unlabelled: bool = False,
 ) -> tuple[list[LabelledQuery], list[Problem]]:
     """Read queries that say which standard question they expect.
 
     Args:
-        queries: a path, rows as mappings or a DataFrame, with a column of texts and one of keys.
+        queries: a path, rows as mappings or a DataFrame, with a column of texts and one of keys,
+            or a table that was read.
         keys: those of the bank.
         column: of the texts; recognised by its name when None.
         key: column of the expected key (or the text of a standard question, where the bank had
             no keys); recognised by its name when None.
         none: what stands for "no answer expected" in that column, besides an empty cell.
         skip_bad: leave bad rows out rather than raise.
+        unlabelled: take no column for keys; nothing is expected then.
 
     Returns:
         The queries, and the bad rows that were left out.
@@ -61,12 +64,13 @@ def read_labelled(
         BadRowsError: a row has no text, or expects a key that the bank has not.
         DataError: the table cannot be used.
     """
-    table = (
-        read_table(queries, encoding=encoding)
-        if isinstance(queries, str | Path)
-        else table_from_rows(queries)
-    )
-    labelled, problems = _labelled(table, keys, column, key, none)
+    if isinstance(queries, Table):
+        table = queries
+    elif isinstance(queries, str | Path):
+        table = read_table(queries, encoding=encoding)
+    else:
+        table = table_from_rows(queries)
+    labelled, problems = _labelled(table, keys, _columns(table, column, key, unlabelled), none)
     if problems and not skip_bad:
         found = [(table.source, problem) for problem in problems]
         raise bad_rows(found, "Fix what is bad, or leave it out with --skip-bad.")
@@ -78,15 +82,15 @@ def read_labelled(
 def _labelled(
     table: Table,
     bank: Container[str],
-    column: str | None,
-    key: str | None,
+    names: tuple[str, str | None],
     none: str,
 ) -> tuple[list[LabelledQuery], list[Problem]]:
     """The queries of a table, and the rows that are none."""
-    texts, keys = _columns(table, column, key)
+    texts, keys = names
     queries, problems = [], list(table.problems)
     for row in table.rows:
-        query, expected = text(row.values.get(texts)), text(row.values.get(keys))
+        query = text(row.values.get(texts))
+        expected = "" if keys is None else text(row.values.get(keys))
         known = next((name for name in (expected, derived_key(expected)) if name in bank), None)
         if not query:
             problems.append(Problem(row.line, "empty text"))
@@ -99,23 +103,40 @@ def _labelled(
     return queries, sorted(problems, key=lambda problem: problem.line)
 
 
-def _columns(table: Table, column: str | None, key: str | None) -> tuple[str, str]:
-    """The columns of the texts and of the expected keys."""
+def expects(table: Table, column: str | None, key: str | None) -> bool:
+    """Whether a table says which standard questions its queries expect.
+
+    A query log in JSON Lines, whose texts are called `query`, has the keys that were found then: of
+    those, only a column that is called `expected`, or that `key` names, says so.
+    """
+    free = [name for name in table.columns if name != column]
+    if key is not None or any(plain_name(name) in _EXPECTED for name in free):
+        return True
+    if table.format == "jsonl" and "query" in table.columns:
+        return False
+    return pick(free, "key", table.source) is not None
+
+
+def _columns(
+    table: Table, column: str | None, key: str | None, unlabelled: bool
+) -> tuple[str, str | None]:
+    """The columns of the texts and of the expected keys, None of unlabelled ones."""
     columns, source = table.columns, table.source
     texts = find(columns, column, source) if column is not None else None
     free = [name for name in columns if name != texts]
+    keys: str | None = None
     if key is not None:
-        keys: str | None = find(columns, key, source)
-    else:
+        keys = find(columns, key, source)
+    elif not unlabelled:
         expected = [name for name in free if plain_name(name) in _EXPECTED]
         keys = expected[0] if len(expected) == 1 else pick(free, "key", source)
     if texts is None:
         texts = pick([name for name in free if name != keys], "text", source)
-    if texts is None or keys is None:
+    if texts is None or (keys is None and not unlabelled):
         missing, option = ("text", "--column") if texts is None else ("key", "--key")
         raise DataError(
             f"{source}: no {missing} column among {listed(columns)}. Pass {option} NAME."
         )
     if texts == keys:
-        raise DataError(f"{source}: column {brief(keys)} is named for texts and keys.")
+        raise DataError(f"{source}: column {brief(texts)} is named for texts and keys.")
     return texts, keys

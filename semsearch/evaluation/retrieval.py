@@ -14,6 +14,7 @@ from semsearch.errors import Problem
 from semsearch.evaluation.bootstrap import mean_interval
 from semsearch.evaluation.queries import LabelledQuery, read_labelled
 from semsearch.index import Index
+from semsearch.lexical import Lexical
 from semsearch.ranking import Score
 from semsearch.types import Hit
 
@@ -143,6 +144,7 @@ def evaluate(
     k: int = 10,
     min_score: float | None = None,
     score: Score | None = None,
+    lexical: Lexical = "auto",
     column: str | None = None,
     key: str | None = None,
     none: str = "",
@@ -169,6 +171,7 @@ def evaluate(
         min_score: the cosine below which the best hit is no answer; in place of the operating
             point of a calibrated index.
         score: "best" or "top3", in place of the index's own.
+        lexical: "auto", "on" or "off": whether words count; see `Index.search`.
         column: of the texts; recognised by its name when None.
         key: column of the expected key (or the text of a standard question, where the bank had
             no keys); recognised by its name when None.
@@ -179,7 +182,7 @@ def evaluate(
     Raises:
         BadRowsError: a row has no text, or expects a key that the index has not.
         DataError: the table cannot be used.
-        ValueError: k, score or min_score is out of range.
+        ValueError: k, score, lexical or min_score is out of range.
     """
     if k < 1 or (min_score is not None and not math.isfinite(min_score)):
         raise ValueError(f"k must be at least 1 and min_score finite, not {k} and {min_score}")
@@ -192,7 +195,7 @@ def evaluate(
     for start in range(0, len(labelled), _QUERIES_AT_ONCE):
         batch = labelled[start : start + _QUERIES_AT_ONCE]
         texts = [query.text for query in batch]
-        results = index.search(texts, max(k, 5), score=score, refused=True)
+        results = index.search(texts, max(k, 5), score=score, lexical=lexical, refused=True)
         for query, result in zip(batch, results, strict=True):
             best = result.hits[0].score if result.hits else -math.inf
             above = not result.refused if min_score is None else best >= min_score

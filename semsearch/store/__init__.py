@@ -3,6 +3,7 @@
 from semsearch.store.bank import BankReader, PhrasingRow, QuestionRow
 from semsearch.store.columns import Columns
 from semsearch.store.condition import Condition, Where
+from semsearch.store.lexical import Postings, WordTable
 from semsearch.store.meta import EncoderRecord, Meta, Snapshot
 from semsearch.store.writer import BankWriter, Change
 
@@ -15,7 +16,9 @@ __all__ = [
     "EncoderRecord",
     "Meta",
     "PhrasingRow",
+    "Postings",
     "QuestionRow",
     "Snapshot",
     "Where",
+    "WordTable",
 ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +14,15 @@ from threading import RLock
 import numpy as np
 
 from semsearch.errors import CorruptIndexError, IndexBusyError, IndexNotFoundError, StorageError
+from semsearch.store import lexical
 from semsearch.store import meta as meta_table
 from semsearch.store.columns import Columns
 from semsearch.store.connection import DATABASE, connect_reader, damaged, sqlite_errors
 from semsearch.store.meta import Meta
 from semsearch.store.rows import checksum, label_of, load_vectors
 from semsearch.types import Ids, StandardQuestion, Vectors
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +251,49 @@ class BankReader:
                 ),
                 fields=json.loads(question.fields),
             )
+
+    def postings(self, meta: Meta) -> lexical.Postings | None:
+        """Which phrasings have which words; to be asked inside the same `reading` only.
+
+        Where the table of words is missing or damaged, it is made of the phrasings, in memory.
+
+        Returns:
+            None where this SQLite has no FTS5.
+
+        Raises:
+            CorruptIndexError: a phrasing is damaged.
+        """
+        if not lexical.available(self._connection):
+            return None
+        if self._words_are_intact(meta):
+            return lexical.Postings(self._connection)
+        if meta.words is not None:
+            log.warning(
+                "%s: the table of words is not what was written. Made again for now; mend it "
+                "with: semsearch compact %s",
+                self.path,
+                self.path.parent,
+            )
+        return lexical.in_memory(self._texts())
+
+    def words_differ(self, meta: Meta) -> str | None:
+        """What is wrong with the table of words, None where nothing is, or there is none."""
+        if meta.words is None or not lexical.available(self._connection):
+            return None
+        if not self._words_are_intact(meta):
+            return "it is not what was written"
+        if lexical.differs(self._connection, self._texts()):
+            return "it does not hold the words of the phrasings"
+        return None
+
+    def _words_are_intact(self, meta: Meta) -> bool:
+        try:
+            return lexical.is_intact(self._connection, meta.words)
+        except sqlite3.DatabaseError:
+            return False
+
+    def _texts(self) -> Iterator[tuple[int, str]]:
+        return ((row.id, row.text) for row in self._phrasings(f"{_PHRASING} ORDER BY id", ()))
 
     def integrity(self) -> list[str]:
         """What SQLite's own integrity check finds wrong; empty when nothing is."""

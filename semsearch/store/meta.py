@@ -11,6 +11,7 @@ from typing import Any
 
 from semsearch.errors import CorruptIndexError
 from semsearch.store.connection import damaged
+from semsearch.store.lexical import WordTable
 from semsearch.types import Pooling
 
 FORMAT = 1
@@ -65,6 +66,8 @@ class Meta:
     format: int = FORMAT
     vector_dtype: str = "float32"
     calibration: dict[str, Any] | None = None  # of `semsearch.confidence`
+    words: WordTable | None = None  # the table of words, None where there is none
+    lexical: dict[str, Any] | None = None  # what words count beside vectors, and what showed it
 
     def next(self, **changes: Any) -> Meta:
         """This meta after one more commit."""
@@ -103,6 +106,7 @@ def load(connection: sqlite3.Connection, path: Path) -> Meta | None:
         )
     values["encoder"] = EncoderRecord(**values["encoder"])
     values["snapshot"] = Snapshot(**values["snapshot"]) if values["snapshot"] else None
+    values["words"] = WordTable(**values["words"]) if values.get("words") else None
     return Meta(**values)
 
 

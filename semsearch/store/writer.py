@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from semsearch.errors import CorruptIndexError
+from semsearch.store import lexical
 from semsearch.store import meta as meta_table
 from semsearch.store.connection import DATABASE, connect_writer, damaged, sqlite_errors
 from semsearch.store.meta import Meta
@@ -108,11 +110,16 @@ class BankWriter:
                     phrasings.append(_phrasing_row(next_phrasing, question_id, text, vector))
                     next_phrasing += 1
             buried = [label_of(*pair) for pair in dropped if pair[1] <= snapshot_max_id]
+            gone = self._texts([id_ for _, id_ in dropped])
             self._delete("phrasings", [id_ for _, id_ in dropped])
             self._delete("questions", removed_questions)
             self._db["questions"].upsert_all(questions, pk="id")
             self._db["phrasings"].insert_all(phrasings)
             self._db["tombstones"].insert_all({"label": label} for label in buried)
+            come = [(row["id"], row["text"]) for row in phrasings]
+            # With all the old ones gone, the table is made again rather than emptied one by one.
+            words = None if len(gone) >= meta.phrasings else meta.words
+            words = lexical.keep(self._connection, words, gone, come)
             added = sum(change.old_id is None for change in changes)
             return self._put(
                 meta.next(
@@ -120,6 +127,7 @@ class BankWriter:
                     phrasings=meta.phrasings + len(phrasings) - len(dropped),
                     tombstones=meta.tombstones + len(buried),
                     tombstone_sum=meta.tombstone_sum + sum(buried),
+                    words=words,
                 )
             )
 
@@ -128,6 +136,11 @@ class BankWriter:
         with self._transaction():
             self._db["tombstones"].delete_where()
             return self._put(meta.next(tombstones=0, tombstone_sum=0))
+
+    def rebuild_words(self, meta: Meta) -> Meta:
+        """Make the table of words again; `meta` is that of now."""
+        with self._transaction():
+            return self._put(meta.next(words=lexical.rebuild(self._connection)))
 
     def vacuum(self) -> None:
         """Give the space of removed rows back to the file system."""
@@ -154,6 +167,13 @@ class BankWriter:
             # Going on would give a row the id of another one.
             raise CorruptIndexError(damaged(self.path, f"the last id of {table} is not {used}"))
         return (used or 0) + 1
+
+    def _texts(self, ids: Sequence[int]) -> list[tuple[int, str]]:
+        """(id, text) of phrasings."""
+        return self._connection.execute(
+            "SELECT id, text FROM phrasings WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(ids),),
+        ).fetchall()
 
     def _delete(self, table: str, ids: Sequence[int]) -> None:
         self._connection.executemany(f"DELETE FROM {table} WHERE id = ?", [(id_,) for id_ in ids])

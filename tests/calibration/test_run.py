@@ -60,7 +60,7 @@ def test_an_index_is_calibrated_on_labels(index: Index) -> None:
 def test_a_search_gives_the_confidence_and_refuses_below_the_point(index: Index) -> None:
     before = index.search(ASKED, 2)
     assert [result.confidence for result in before] == [None] * 3
-    threshold = calibrate(index, LABELLED).calibration.threshold
+    threshold = calibrate(index, LABELLED, lexical="off").calibration.threshold
     shown = index.search(ASKED, 2, refused=True)
     assert [result.hits for result in shown] == [result.hits for result in before]
     for result, kept in zip(shown, index.search(ASKED, 2), strict=True):

@@ -50,7 +50,8 @@ def test_it_prints_the_curve_and_the_operating_point(run: Run) -> None:
         "faq: calibrated on labelled.csv, 24 queries that have an answer and 22 that have none; "
         "score top3"
     )
-    assert lines[2].split() == ["confidence", "coverage", "precision", "95%", "interval", "refused"]
+    assert lines[1].startswith("words ") and " of 60 held-out queries " in lines[1]
+    assert lines[3].split() == ["confidence", "coverage", "precision", "95%", "interval", "refused"]
     assert any(line.startswith("answers from confidence 0.") for line in lines)
     assert lines[-1].startswith("  calibration error  0.")
     assert any("of 22 queries that have none are refused" in line for line in lines)
@@ -70,8 +71,9 @@ def test_too_few_labels_for_a_precision_are_said_to_be_too_few(run: Run) -> None
 def test_json_has_stable_names(run: Run) -> None:
     found = json.loads(run("calibrate", "faq", "labelled.csv", "--json").stdout)
     assert list(found) == [
-        "index", "source", "queries", "skipped", "score", "unanswerable", "point", "threshold",
-        "promised", "measured", "calibration_error", "curve", "reliability", "notes", "made",
+        "index", "source", "queries", "skipped", "score", "lexical", "unanswerable", "point",
+        "threshold", "promised", "measured", "calibration_error", "curve", "reliability",
+        "notes", "made",
     ]  # fmt: skip
     assert list(found["measured"]) == ["precision", "coverage", "right", "refused"]
     assert list(found["measured"]["precision"]) == ["value", "low", "high", "n"]

@@ -91,6 +91,10 @@ def _answers(path: Path, encoder: Encoder | None) -> Answers:
             for where in (None, "answer IS NOT NULL AND key > 'k' AND question NOT LIKE '%1%'")
             for result in index.search(QUERIES, 8, score=score, where=where)  # type: ignore[arg-type]
         ]
+        found += [
+            [(hit.score, (hit.key, hit.answer, hit.lexical)) for hit in result.hits]
+            for result in index.search(QUERIES, 8, lexical="on")
+        ]
     return bank, found
 
 
