@@ -107,28 +107,32 @@ def main() -> None:
             "bytes a vector, own + mapped", "built in s"]  # fmt: skip
     print(provenance.table(head, rows))
     result = {**vars(arguments), "dim": int(np.load(file, mmap_mode="r").shape[1]), "sides": found}
-    provenance.write(f"neighbours_{arguments.encoder}_{arguments.n}", result, _sources(arguments.n))
+    provenance.write(f"neighbours_{arguments.encoder}_{arguments.n}", result, sources(arguments.n))
 
 
-def _sources(n: int) -> list[Path]:
+def sources(n: int) -> list[Path]:
     names = ["enwiki"] if n <= 400_000 else ["enwiki", "zhwiki"]
     return [provenance.data_dir() / f"text/{name}/train.parquet" for name in names]
 
 
-def _prepare(file: Path, encoder: str, n: int) -> None:
-    if file.exists():
-        return
+def sentences(n: int) -> list[str]:
+    """n different sentences in an order of chance, and after them 1,000 more for queries."""
     texts: list[str] = []
-    for source in _sources(n):
+    for source in sources(n):
         shortest, longest = (20, 220) if "enwiki" in str(source) else (6, 120)
         column = parquet.read_table(source, columns=["text"])["text"].to_pylist()
         parts = (part.strip() for text in column for part in _ENDS.split(text))
         texts += dict.fromkeys(part for part in parts if shortest <= len(part) <= longest)
     random.Random(0).shuffle(texts)
-    chosen = texts[: n + N_QUERIES]
-    if len(chosen) < n + N_QUERIES:
+    if len(texts) < n + N_QUERIES:
         sys.exit(f"The shared text has {len(texts):,} sentences only.")
-    vectors = Encoder.load(encoder).encode(chosen)
+    return texts[: n + N_QUERIES]
+
+
+def _prepare(file: Path, encoder: str, n: int) -> None:
+    if file.exists():
+        return
+    vectors = Encoder.load(encoder).encode(sentences(n))
     file.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError), file.with_suffix(".part").open("wb") as part:
         np.save(part, vectors.astype(np.float32))
