@@ -41,6 +41,7 @@ LEVELS = {
     "training": 9,
     "tuning": 9,
     "calibration": 9,
+    "review": 9,
     "cli": 10,
     "__main__": 11,
 }
@@ -51,7 +52,7 @@ ONLY_IN = {
     "sentence_transformers": ("encoder/torch.py", "encoder/export.py", "training/"),
     "transformers": ("encoder/torch.py", "encoder/export.py", "training/"),
     "click": ("cli/",),
-    "sklearn": ("whitening.py", "evaluation/", "training/", "calibration/"),
+    "sklearn": ("whitening.py", "evaluation/", "training/", "calibration/", "review/", "gaps/"),
     "onnxruntime": ("encoder/",),
     "openvino": ("encoder/openvino",),
     "matplotlib": ("evaluation/",),
