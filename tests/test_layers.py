@@ -41,7 +41,8 @@ LEVELS = {
     "training": 9,
     "tuning": 9,
     "calibration": 9,
-    "review": 9,
+    "review": 8,
+    "gaps": 9,
     "cli": 10,
     "__main__": 11,
 }

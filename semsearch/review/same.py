@@ -48,7 +48,7 @@ def judge(bank: Filed, seed: int = 0) -> list[Same]:
     pairs = sorted(
         {_ordered(bank, one, other) for one in range(len(alike)) for other in alike[one].tolist()}
     )
-    found = [_compare(bank.of(one), bank, other) for one, other in pairs]
+    found = [_in_parts(bank, one, other) for one, other in pairs]
     features = np.array([row for row, _ in found])
     same, different, of = _splits(bank, alike, np.random.default_rng(seed))
     sure = np.full(len(pairs), np.nan)
@@ -77,6 +77,16 @@ def _alike(bank: Filed) -> Ids:
         similar[np.arange(len(similar)), np.arange(block.start, block.stop)] = -np.inf
         found[block] = np.argsort(-similar, axis=1, kind="stable")[:, :width]
     return found
+
+
+def _in_parts(bank: Filed, one: int, other: int) -> tuple[list[float], float]:
+    """As `_compare`, in parts no larger than the splits that are learnt from."""
+    vectors = bank.of(one)
+    largest = max(1, int(bank.sizes.max()) // 2)
+    parts = np.array_split(vectors, -(-len(vectors) // largest))
+    found = [_compare(part, bank, other) for part in parts]
+    row = np.mean([row for row, _ in found], axis=0)
+    return row.tolist(), float(np.mean([similar for _, similar in found]))
 
 
 def _compare(
