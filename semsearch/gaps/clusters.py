@@ -83,8 +83,8 @@ def cluster(vectors: Vectors, cut: float) -> Ids:
 
 
 def _tree(vectors: Vectors) -> Floats:
-    from scipy.cluster.hierarchy import linkage
-    from scipy.spatial.distance import squareform
+    from scipy.cluster.hierarchy import linkage  # type: ignore[import-untyped]
+    from scipy.spatial.distance import squareform  # type: ignore[import-untyped]
 
     distances = np.maximum(1 - vectors @ vectors.T, 0).astype(np.float64)
     np.fill_diagonal(distances, 0)

@@ -8,20 +8,24 @@ standard questions overlap, those as they are often look moved, and only what is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from semsearch.review.bank import Filed, Floats, blocks, supports
+from semsearch.review.bank import NEAREST, Filed, Floats, blocks
 from semsearch.review.density import Density
 from semsearch.types import Ids
 
-PRIOR = 0.01
+PRIOR = 0.005
 """Share of the phrasings that is taken to be misfiled before anything is looked at."""
 
 _NEIGHBOURS = 32
+_LIKELY = 3
 _MOVED = 20_000  # phrasings that are moved on paper at most
+_PENALISED = 10_000  # phrasings that weigh as much as the penalty on the weights
+_MOST = 0.2  # share of the phrasings that may seem misfiled
 _LEAST = 40  # phrasings to learn from
 
 
@@ -86,42 +90,38 @@ def _elsewhere(bank: Filed, progress: Callable[[int, int], None] | None) -> _Els
             line[bank.rows(number)] = -np.inf
         columns = np.argpartition(-similar, width - 1, axis=1)[:, :width]
         scores = np.take_along_axis(similar, columns, 1).astype(np.float64)
-        question[block], support[block], nearest[block] = _best_two(
-            bank.question[columns], scores, bank.sizes
-        )
+        for row, likely in enumerate(_likely(bank.question[columns], scores), block.start):
+            line = similar[row - block.start]
+            found = [(*_support(line[bank.rows(number)]), number) for number in likely.tolist()]
+            found.sort(key=lambda one: (-one[0], one[2]))
+            best = (found * 2)[:2]  # twice the same one where there is no other
+            support[row], nearest[row], question[row] = zip(*best, strict=True)
         if progress is not None:
             progress(block.stop, n)
     return _Elsewhere(question, support, nearest)
 
 
-def _best_two(questions: Ids, scores: Floats, sizes: Ids) -> tuple[Ids, Floats, Floats]:
-    """The two standard questions with the most support among neighbours (m, w).
+def _support(similar: NDArray[np.float32]) -> tuple[float, float]:
+    """Mean of the best three of some cosines (m,), and the best."""
+    if len(similar) > NEAREST:
+        similar = np.partition(similar, len(similar) - NEAREST)[-NEAREST:]
+    return float(similar.mean()), float(similar.max())
 
-    A standard question of which fewer than three phrasings were found is given the last score
-    that was found for those that were not: they have no more.
+
+def _likely(questions: Ids, scores: Floats) -> Iterator[Ids]:
+    """Of each row of neighbours (m, w), the standard questions that may support it most.
+
+    They are those of which most was found: the sum of what they are nearer by than the last one.
     """
-    order = np.lexsort((-scores, questions), axis=1)
-    questions = np.take_along_axis(questions, order, 1)
-    scores = np.take_along_axis(scores, order, 1)
-    m, w = questions.shape
-    last = scores.min(axis=1, keepdims=True)
-    new = np.ones((m, w), bool)
-    new[:, 1:] = questions[:, 1:] != questions[:, :-1]
-    sums = scores.copy()
-    for ahead in (1, 2):
-        there = np.zeros((m, w), bool)
-        there[:, : w - ahead] = questions[:, : w - ahead] == questions[:, ahead:]
-        follows = np.zeros((m, w))
-        follows[:, : w - ahead] = scores[:, ahead:]
-        sums += np.where(there, follows, np.where(sizes[questions] > ahead, last, 0.0))
-    support = np.where(new, sums / np.minimum(sizes[questions], 3), -np.inf)
-    best = np.argsort(-support, axis=1, kind="stable")[:, :2]
-    if w == 1:
-        best = np.repeat(best, 2, axis=1)
-    found = np.take_along_axis(support, best, 1)
-    alone = ~np.isfinite(found[:, 1])
-    best[alone, 1], found[alone, 1] = best[alone, 0], found[alone, 0]
-    return np.take_along_axis(questions, best, 1), found, np.take_along_axis(scores, best, 1)
+    above = scores - scores.min(axis=1, keepdims=True)
+    for found, gains in zip(questions, above, strict=True):
+        names, place = np.unique(found, return_inverse=True)
+        total = np.bincount(place, gains)
+        best = np.zeros(len(names))
+        np.maximum.at(best, place, gains)
+        # By the best one, too: of a standard question with one phrasing no more can be found.
+        chosen = {*np.argsort(-total)[:_LIKELY].tolist(), *np.argsort(-best)[:_LIKELY].tolist()}
+        yield names[sorted(chosen)]
 
 
 def _moved(
@@ -132,8 +132,7 @@ def _moved(
     to = (own + random.integers(1, len(bank.keys), len(rows))) % len(bank.keys)
     support, nearest = np.empty(len(rows)), np.empty(len(rows))
     for place, (row, question) in enumerate(zip(rows.tolist(), to.tolist(), strict=True)):
-        similar = (bank.of(question) @ bank.vectors[row])[None]
-        (support[place],), (nearest[place],) = supports(similar)
+        support[place], nearest[place] = _support(bank.of(question) @ bank.vectors[row])
     # What it is nearest to then: mostly where it came from.
     second = (elsewhere.question[rows, 0] == to).astype(np.int64)
     other = elsewhere.question[rows, second]
@@ -198,14 +197,29 @@ def _features(
 
 
 def _learn(as_filed: Floats, moved: Floats) -> Floats:
-    """The probability (n,) that a phrasing as it is filed was misfiled."""
+    """The probability (n,) that a phrasing as it is filed was misfiled.
+
+    What is misfiled must not teach what is well filed. So phrasings that look more moved than half
+    of the moved ones do are set aside, and twice their share is how many are misfiled, besides
+    `PRIOR`: of a well filed bank there are next to none.
+    """
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
+    n = len(as_filed)
     features = np.concatenate([as_filed, moved])
-    labels = np.repeat([0, 1], [len(as_filed), len(moved)])
-    weights = np.where(labels == 1, PRIOR * len(as_filed) / len(moved), 1.0)
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    model.fit(features, labels, logisticregression__sample_weight=weights)
+    labels = np.repeat([0, 1], [n, len(moved)])
+    # The penalty is the same however large the bank is.
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=_PENALISED / n, max_iter=1000))
+
+    def fit(well_filed: Floats, misfiled: float) -> None:
+        weights = np.concatenate([well_filed, np.full(len(moved), misfiled / len(moved))])
+        model.fit(features, labels, logisticregression__sample_weight=weights)
+
+    fit(np.ones(n), n)
+    scores = model.decision_function(features)
+    aside = scores[:n] >= np.median(scores[n:])
+    share = PRIOR + min(2 * float(aside.mean()), _MOST)
+    fit(np.where(aside, 0.0, 1.0), share * n)
     return np.asarray(model.predict_proba(as_filed)[:, 1], np.float64)

@@ -181,11 +181,14 @@ def _of_wordings(
 ) -> Iterator[Finding]:
     """One wording under two standard questions that are not the same otherwise."""
     for rows in twice.values():
-        first, *others = {int(bank.question[row]): row for row in reversed(rows)}.items()
+        under: dict[int, int] = {}
+        for row in rows:
+            under.setdefault(int(bank.question[row]), row)
+        (first, _), *others = under.items()
         for question, row in others:
-            if frozenset((first[0], question)) not in joined:
+            if frozenset((first, question)) not in joined:
                 yield _twice(
-                    bank, answers, question, first[0], 1.0,
+                    bank, answers, question, first, 1.0,
                     "The same wording is filed under both.", phrasing=bank.texts[row], score=1.0,
                 )  # fmt: skip
 
