@@ -100,12 +100,14 @@ class AtHome:
         nearest: (n,) cosine of the nearest other.
         mean, spread: (K,) of the support, drawn to those of the whole bank where a standard
             question has few phrasings.
+        weight: (K,) phrasings' worth of evidence behind these two.
     """
 
     support: Floats
     nearest: Floats
     mean: Floats
     spread: Floats
+    weight: Floats
 
     @classmethod
     def of(cls, bank: Filed) -> AtHome:
@@ -124,11 +126,11 @@ class AtHome:
 _PRIOR = 5.0  # phrasings' worth of belief in what the whole bank is like
 
 
-def _by_question(bank: Filed, support: Floats) -> tuple[Floats, Floats]:
+def _by_question(bank: Filed, support: Floats) -> tuple[Floats, Floats, Floats]:
     real = np.isfinite(support)
     if not real.any():
         n = len(bank.keys)
-        return np.full(n, np.nan), np.full(n, np.nan)
+        return np.full(n, np.nan), np.full(n, np.nan), np.zeros(n)
     all_mean, all_variance = support[real].mean(), support[real].var()
     count = np.bincount(bank.question[real], minlength=len(bank.keys))
     total = np.bincount(bank.question[real], support[real], len(bank.keys))
@@ -136,7 +138,7 @@ def _by_question(bank: Filed, support: Floats) -> tuple[Floats, Floats]:
     away = np.square(support[real] - mean[bank.question[real]])
     squares = np.bincount(bank.question[real], away, len(bank.keys))
     variance = (squares + _PRIOR * all_variance) / (count + _PRIOR)
-    return mean, np.sqrt(variance + 1e-6)
+    return mean, np.sqrt(variance + 1e-6), np.asarray(count + _PRIOR, np.float64)
 
 
 def supports(similar: NDArray[np.float32]) -> tuple[Floats, Floats]:

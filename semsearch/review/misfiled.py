@@ -163,7 +163,14 @@ def _features(
     home = bank.at_home
 
     def usual(question: Ids, found: Floats) -> Floats:
-        return np.asarray((found - home.mean[question]) / home.spread[question])
+        mean, variance = home.mean[question], np.square(home.spread[question])
+        # What is filed there widens what is usual there; what is only moved there must, too.
+        joins = (question == filed) & (bank.question[rows] != filed)
+        weight = np.where(joins, home.weight[question], 1e12)
+        away = found - mean
+        mean = mean + away / (weight + 1)
+        variance = weight / (weight + 1) * (variance + np.square(away) / (weight + 1))
+        return np.asarray((found - mean) / np.sqrt(variance))
 
     def likelihood(question: Ids) -> Floats:
         own = bank.question[rows] == question
