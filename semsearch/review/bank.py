@@ -100,14 +100,12 @@ class AtHome:
         nearest: (n,) cosine of the nearest other.
         mean, spread: (K,) of the support, drawn to those of the whole bank where a standard
             question has few phrasings.
-        weight: (K,) phrasings' worth of evidence behind these two.
     """
 
     support: Floats
     nearest: Floats
     mean: Floats
     spread: Floats
-    weight: Floats
 
     @classmethod
     def of(cls, bank: Filed) -> AtHome:
@@ -126,11 +124,11 @@ class AtHome:
 _PRIOR = 5.0  # phrasings' worth of belief in what the whole bank is like
 
 
-def _by_question(bank: Filed, support: Floats) -> tuple[Floats, Floats, Floats]:
+def _by_question(bank: Filed, support: Floats) -> tuple[Floats, Floats]:
     real = np.isfinite(support)
     if not real.any():
         n = len(bank.keys)
-        return np.full(n, np.nan), np.full(n, np.nan), np.zeros(n)
+        return np.full(n, np.nan), np.full(n, np.nan)
     all_mean, all_variance = support[real].mean(), support[real].var()
     count = np.bincount(bank.question[real], minlength=len(bank.keys))
     total = np.bincount(bank.question[real], support[real], len(bank.keys))
@@ -138,7 +136,7 @@ def _by_question(bank: Filed, support: Floats) -> tuple[Floats, Floats, Floats]:
     away = np.square(support[real] - mean[bank.question[real]])
     squares = np.bincount(bank.question[real], away, len(bank.keys))
     variance = (squares + _PRIOR * all_variance) / (count + _PRIOR)
-    return mean, np.sqrt(variance + 1e-6), np.asarray(count + _PRIOR, np.float64)
+    return mean, np.sqrt(variance + 1e-6)
 
 
 def supports(similar: NDArray[np.float32]) -> tuple[Floats, Floats]:

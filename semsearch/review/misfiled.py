@@ -162,16 +162,6 @@ def _features(
     """
     home = bank.at_home
 
-    def usual(question: Ids, found: Floats) -> Floats:
-        mean, variance = home.mean[question], np.square(home.spread[question])
-        # What is filed there widens what is usual there; what is only moved there must, too.
-        joins = (question == filed) & (bank.question[rows] != filed)
-        weight = np.where(joins, home.weight[question], 1e12)
-        away = found - mean
-        mean = mean + away / (weight + 1)
-        variance = weight / (weight + 1) * (variance + np.square(away) / (weight + 1))
-        return np.asarray((found - mean) / np.sqrt(variance))
-
     def likelihood(question: Ids) -> Floats:
         own = bank.question[rows] == question
         found = np.empty(len(rows))
@@ -196,8 +186,8 @@ def _features(
             to_centre(other) - to_centre(filed),
             np.sign(ratio) * np.sqrt(np.abs(ratio)),
             support,
-            usual(filed, support),
-            usual(other, other_support),
+            # Where it is filed it may itself have changed what is usual; elsewhere it has not.
+            (other_support - home.mean[other]) / home.spread[other],
         ],
         axis=1,
     )
