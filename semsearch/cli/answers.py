@@ -73,7 +73,7 @@ def query(
       semsearch query index/faq "where is my parcel"
       semsearch query index/faq "where is my parcel" --where "shop = 'de' AND price < 20"
       semsearch query index/faq --file queries.txt --json
-      semsearch query index/faq --log queries.jsonl --redact personal
+      semsearch query index/faq "lost card" --log queries.jsonl --redact personal
     """
     from semsearch.index import Index
 

@@ -70,13 +70,13 @@ def gaps(
     says below which cosine there is no answer.
 
     With each group stands the nearest standard question. Where the queries are as near to it as
-    its own phrasings are to each other, a phrasing is missing, else a whole question.
+    its own phrasings are to each other, a phrasing is missing, else a whole question. --out writes
+    the questions with an empty answer: fill it in, and add them.
 
     \b
     Examples:
       semsearch gaps index/faq queries.jsonl
-      semsearch gaps index/faq queries.jsonl --out new.csv     fill in the answers, then:
-      semsearch add index/faq new.csv
+      semsearch gaps index/faq queries.jsonl --out new.csv
     """
     from semsearch import gaps as room
     from semsearch.index import Index
