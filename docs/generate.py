@@ -26,6 +26,7 @@ PAGES = (
     "docs/encoding.md",
     "docs/filters.md",
     "docs/hybrid.md",
+    "docs/review.md",
     "docs/training.md",
     "docs/trust.md",
     "benchmarks/README.md",
@@ -358,6 +359,83 @@ def _trust(way: str) -> str:
     return _table(columns, rows)
 
 
+def review() -> str:
+    """What was found of planted faults, and what besides."""
+    kinds = ("duplicate", "contradiction", "misfiled")
+    rows = []
+    for row in _result("review")["rows"]:
+        seeds = row["seeds"]
+        planted = {kind: sum(seed["planted"][kind] for seed in seeds) for kind in kinds}
+        found = {kind: sum(seed["found"][kind] for seed in seeds) for kind in kinds}
+        false = sum(len(seed["false"]) for seed in seeds)
+        findings = sum(seed["findings"] for seed in seeds)
+        baseline = sum(sum(seed["baseline"].values()) for seed in seeds)
+        total = sum(planted.values())
+        rows.append(
+            [
+                row["encoder"],
+                row["bank"],
+                *(f"{found[kind]} of {planted[kind]}" for kind in kinds),
+                f"{sum(found.values())} of {total} ({sum(found.values()) / total:.0%})",
+                f"{false} of {findings} ({false / max(findings, 1):.0%})",
+                f"{baseline} of {total}",
+            ]
+        )
+    columns = [
+        "encoder", "bank", "duplicates", "contradictions", "misfiled", "all found",
+        "false alarms", "baseline found",
+    ]  # fmt: skip
+    return _table(columns, rows)
+
+
+def review_clean() -> str:
+    """What is named of banks as they come."""
+    rows = [
+        [
+            bank["encoder"], bank["bank"], fault["kind"], f"{fault['sure']:.2f}",
+            fault["phrasing"] or "", fault["filed"], fault["other"],
+        ]
+        for bank in _result("review")["clean"] if bank["encoder"] == "embedded"
+        for fault in bank["faults"][:5]
+    ]  # fmt: skip
+    columns = ["encoder", "bank", "it says", "sure", "phrasing", "filed as", "other"]
+    return _table(columns, [[cell.replace("|", "/") for cell in row] for row in rows])
+
+
+def gaps() -> str:
+    """What was taken out of banks and came back; means over seeds."""
+    rows = []
+    for row in _result("gaps")["rows"]:
+        seeds = row["seeds"]
+        mean = {
+            name: statistics.mean(seed[name] for seed in seeds)
+            for name in (
+                "refused_of_taken_out", "recovered", "purity", "agreement", "gaps", "gaps_after"
+            )
+        }  # fmt: skip
+        names = list(seeds[0]["baselines"])
+        rows.append(
+            [
+                row["encoder"],
+                row["bank"],
+                f"{mean['refused_of_taken_out']:.0%}",
+                f"{mean['recovered']:.1f} of {seeds[0]['taken_out']}",
+                f"{mean['purity']:.2f}",
+                f"{mean['agreement']:.2f}",
+                *(
+                    f"{statistics.mean(seed['baselines'][name] for seed in seeds):.2f}"
+                    for name in names
+                ),
+                f"{mean['gaps']:.0f}, {mean['gaps_after']:.0f}",
+            ]
+        )
+    columns = [
+        "encoder", "bank", "refused of what was taken out", "came back", "purity", "agreement",
+        "k-means", "HDBSCAN", "fixed cosine 0.6", "gaps before, after",
+    ]  # fmt: skip
+    return _table(columns, rows)
+
+
 def _hybrid(wanted: Callable[[dict[str, Any]], bool], *more: str) -> str:
     """What words find beside vectors, and what calibration made of it."""
     rows = []
@@ -461,6 +539,9 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "hybrid.cost": hybrid_cost,
     "trust.bank": lambda: _trust("the bank itself"),
     "trust.labels": lambda: _trust("labels"),
+    "review": review,
+    "review.clean": review_clean,
+    "gaps": gaps,
     "encoding": encoding,
 }
 

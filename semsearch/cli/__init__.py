@@ -22,6 +22,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "verify": "semsearch.cli.upkeep",
         "compact": "semsearch.cli.upkeep",
         "tune": "semsearch.cli.tune",
+        "review": "semsearch.cli.review",
+        "gaps": "semsearch.cli.gaps",
     },
     "Answers": {
         "query": "semsearch.cli.answers",

@@ -293,7 +293,9 @@ def test_the_examples_in_the_help_run(run: Run, tmp_path: Path, example: str) ->
     import sqlite_utils
 
     write_table(tmp_path / "faq.xlsx", FAQ)
-    write_table(tmp_path / "new-questions.csv", [{"question": "New?", "answer": "Yes."}])
+    for name in ("new-questions.csv", "new.csv"):
+        write_table(tmp_path / name, [{"question": "New?", "answer": "Yes."}])
+    write_table(tmp_path / "queries.jsonl", [{"query": "lost card"}, {"query": "can i fly"}])
     texts = [f"{word} number {n}" for n in range(40) for word in ("card", "refund", "parcel")]
     (tmp_path / "queries.txt").write_text("lost card\n几点开门\n", encoding="utf-8")
     write_table(tmp_path / "test.csv", [{"text": "lost card", "key": "card"}])
@@ -323,9 +325,11 @@ def test_the_examples_in_the_help_run(run: Run, tmp_path: Path, example: str) ->
     database["faq"].insert_all(FAQ)
     database.close()
     run("build", "faq.csv")
-    if "calibrate" in example:  # which wants more than four standard questions
+    if re.search("calibrate|gaps", example):  # which wants more than four standard questions
         bank = [StandardQuestion("card", "My card was stolen", "Call us."), *BANK[2:]]
         Index.build(bank, "index/faq", allow_removal=True).close()
+    if "gaps" in example:
+        run("calibrate", "index/faq")
     # The tiny encoder has 32 dimensions.
     words = ["16" if word == "256" else word for word in shlex.split(example)[1:]]
     if words[0] == "build" and "--whiten" in words:
