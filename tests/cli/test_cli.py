@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -338,6 +339,9 @@ def test_the_examples_in_the_help_run(run: Run, tmp_path: Path, example: str) ->
         many = [{"question": f"card {n} of {n % 7}", "answer": ""} for n in range(500)]
         write_table(tmp_path / "many.csv", many)
         run("add", "index/faq", "many.csv")
+    if words[0] == "diff":  # between an index and its copy, where nothing changes
+        shutil.copytree(tmp_path / "index" / "faq", tmp_path / "index" / "new")
+        write_table(tmp_path / "queries.csv", [{"text": "lost card"}])
     if words[0] == "pretrain":
         for option in ("--minutes", "--epochs"):  # as long as two steps take
             if option in words:
