@@ -35,13 +35,15 @@ LEVELS = {
     "recipe": 5,
     "answering": 6,
     "writing": 6,
+    "swapping": 7,
     "index": 7,
     "evaluation": 8,
     "training": 9,
     "tuning": 9,
     "calibration": 9,
-    "cli": 10,
-    "__main__": 11,
+    "improvement": 10,
+    "cli": 11,
+    "__main__": 12,
 }
 
 ONLY_IN = {

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from semsearch.calibration.choosing import choose
 from semsearch.calibration.examples import Examples
 from semsearch.calibration.points import Curve, Judged, measure, reliability
 from semsearch.calibration.report import CalibrationReport
+from semsearch.calibration.selfmade import SelfMade
 from semsearch.confidence import Calibration
 from semsearch.confidence.looking import look
 from semsearch.confidence.signals import Signals
@@ -74,6 +76,42 @@ def calibrate(
         index, queries, column=column, key=key, none=none, encoding=encoding, skip_bad=skip_bad
     )
     fitted, meta, bank = collect(index, labels, unanswerable, score, seed, progress)
+    report = fit_on(
+        fitted,
+        index=str(index.path),
+        bank=bank,
+        score=score or cast(Score, meta.score),
+        source=_name(queries),
+        precision=precision,
+        coverage=coverage,
+        seed=seed,
+    )
+    with writing(index.path, wait_seconds=wait_seconds) as change:
+        change.calibrate(report.calibration.to_dict(), meta)
+    return replace(report, skipped=tuple(problems))
+
+
+def fit_on(
+    fitted: Assembled,
+    *,
+    index: str,
+    bank: dict[str, int],
+    score: Score,
+    source: str,
+    precision: float | None = None,
+    coverage: float | None = None,
+    seed: int = 0,
+) -> CalibrationReport:
+    """Fit a calibration and judge it; nothing is stored.
+
+    Args:
+        index: the directory, for the report.
+        bank: what the index holds; see `Calibration`.
+        source: what the queries are, for the report.
+
+    Raises:
+        DataError: there is too little to fit on.
+    """
     judged = _judge(fitted.examples, seed)
     point = choose(judged, precision, coverage, fitted.promised)
     bins, error = reliability(judged)
@@ -81,9 +119,9 @@ def calibrate(
     calibration = Calibration(
         model=fitting.fit(fitted.examples),
         threshold=point.threshold,
-        score=score or meta.score,
+        score=score,
         point=point.name,
-        source=_name(queries),
+        source=source,
         queries=fitted.queries,
         unanswerable=fitted.assumed,
         measured={name: share.to_dict() for name, share in measured.items()}
@@ -91,10 +129,8 @@ def calibrate(
         bank=bank,
         made=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    with writing(index.path, wait_seconds=wait_seconds) as change:
-        change.calibrate(calibration.to_dict(), meta)
     return CalibrationReport(
-        str(index.path),
+        index,
         calibration,
         measured,
         Curve.of(judged),
@@ -102,7 +138,7 @@ def calibrate(
         error,
         point.promised,
         (*fitted.notes, *point.notes),
-        tuple(problems),
+        (),
     )
 
 
@@ -137,7 +173,9 @@ def collect(
                 identity.check(index.path, meta.encoder, index.encoder, reader.first_phrasings)
                 view = View.load(index.path, reader, meta, None)
                 own = _ask(reader, view, labels, vectors, by_top3)
-            made = selfmade.make(reader, meta, by_top3=by_top3, seed=seed, progress=progress)
+            made = _kept(index.path, meta, by_top3) or selfmade.make(
+                reader, meta, by_top3=by_top3, seed=seed, progress=progress
+            )
             bank = {
                 "questions": meta.questions,
                 "phrasings": meta.phrasings,
@@ -171,6 +209,17 @@ def _read(index: Index, queries: Any, **table: Any) -> tuple[list[LabelledQuery]
         return [], []
     keys = {question.key for question in index.questions()}
     return read_labelled(queries, keys, **table)
+
+
+def _kept(directory: Path, meta: Meta, by_top3: bool) -> SelfMade | None:
+    """What `semsearch improve` made of the bank, with phrasings that its encoder had not learnt.
+
+    Those that it has learnt find their standard question more surely than any query will.
+    """
+    file = directory / meta.encoder.source / selfmade.FILE
+    if meta.improved is None or by_top3 != (meta.improved["score"] == "top3"):
+        return None
+    return SelfMade.load(file)
 
 
 def _name(queries: Any) -> str:

@@ -26,6 +26,8 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Answers": {
         "query": "semsearch.cli.answers",
         "calibrate": "semsearch.cli.calibrate",
+        "improve": "semsearch.cli.improve",
+        "rollback": "semsearch.cli.improve",
         "demo": "semsearch.cli.demo",
     },
     "Encoders": {

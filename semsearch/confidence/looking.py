@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from semsearch.confidence.signals import WIDTH, Nearest, Signals, signals
 from semsearch.ranking import QUERIES_AT_ONCE, Ranked, rank
-from semsearch.store import BankReader, PhrasingRow
+from semsearch.store import PhrasingRow
 from semsearch.store.rows import ID_BITS, load_vectors, split_label
 from semsearch.types import Ids, Scores, Vectors
 from semsearch.view import Searchable
 
 
+class Rows(Protocol):
+    """What gives phrasings by their ids: a `BankReader`, or a bank that is only tried."""
+
+    def phrasings(self, ids: Iterable[int]) -> dict[int, PhrasingRow]: ...
+
+
 def look(
-    reader: BankReader,
+    reader: Rows,
     view: Searchable,
     texts: Sequence[str],
     queries: Vectors,
@@ -74,7 +81,7 @@ class _Remembering:
 
 
 def read_signals(
-    reader: BankReader, near: Nearest, labels: Ids, texts: Sequence[str], queries: Vectors
+    reader: Rows, near: Nearest, labels: Ids, texts: Sequence[str], queries: Vectors
 ) -> Signals:
     """The signals of queries (m, d) whose nearest phrasings have these labels (m, w)."""
     around, of_hit = (_labels(labels, columns) for columns in near.read())

@@ -65,6 +65,15 @@ class Meta:
     format: int = FORMAT
     vector_dtype: str = "float32"
     calibration: dict[str, Any] | None = None  # of `semsearch.confidence`
+    improved: dict[str, Any] | None = None  # what was proven, and what rollback restores
+
+    @property
+    def folders(self) -> set[str]:
+        """The encoders inside the index that it needs: its own, and the one before it."""
+        records = [asdict(self.encoder)]
+        if self.improved is not None:
+            records.append(self.improved["before"]["encoder"])
+        return {record["source"] for record in records if record["inside"]}
 
     def next(self, **changes: Any) -> Meta:
         """This meta after one more commit."""
