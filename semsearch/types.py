@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -86,6 +86,10 @@ class Result:
     def answered(self) -> bool:
         """Whether any hit passed `min_score` and the query was not refused."""
         return bool(self.hits) and not self.refused
+
+    def without_refused_hits(self) -> Result:
+        """The same, without hits where the query was refused."""
+        return replace(self, hits=()) if self.refused else self
 
     def to_dict(self) -> dict[str, Any]:
         """The stable JSON form: query, answered, confidence, hits."""

@@ -25,6 +25,7 @@ LEVELS = {
     "selection": 3,
     "encoder": 3,
     "sync": 3,
+    "querylog": 3,
     "view": 4,
     "hits": 4,
     "identity": 4,

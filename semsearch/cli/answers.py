@@ -6,12 +6,16 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from semsearch.cli import options, output
 from semsearch.ranking import Score
 from semsearch.types import Device, Precision, RuntimeName
+
+if TYPE_CHECKING:
+    from semsearch.querylog import QueryLog
 
 _QUERIES_AT_ONCE = 2048
 
@@ -31,6 +35,7 @@ _QUERIES_AT_ONCE = 2048
     "--where", metavar="CONDITION", help="Only rows that pass: SQL on the table's other columns."
 )
 @click.option("--encoder", help="Encoder in place of the index's own; it must be the same.")
+@options.log_options
 @options.encoder_options
 @options.json_option
 def query(
@@ -44,6 +49,9 @@ def query(
     score: Score | None,
     where: str | None,
     encoder: str | None,
+    log: Path | None,
+    log_max: int | None,
+    redact: tuple[str, ...],
     runtime: RuntimeName,
     device: Device,
     precision: Precision,
@@ -56,24 +64,39 @@ def query(
     reaches --min-score or, once INDEX is calibrated (see semsearch calibrate), the confidence does
     not reach its operating point. --min-score takes the place of that point.
 
+    --log keeps what was asked, for semsearch gaps and semsearch improve: a line of JSON each, with
+    the first hit, its score, the confidence and whether it was answered. A log that cannot be
+    written is a warning; the answer comes all the same.
+
     \b
     Examples:
       semsearch query index/faq "where is my parcel"
       semsearch query index/faq "where is my parcel" --where "shop = 'de' AND price < 20"
       semsearch query index/faq --file queries.txt --json
+      semsearch query index/faq --log queries.jsonl --redact personal
     """
     from semsearch.index import Index
 
     if texts and file:
         raise click.UsageError("Give either TEXT or --file, not both.")
+    kept = _query_log(log, log_max, redact)
     with Index.open(
         index_dir, encoder=encoder, runtime=runtime, device=device, precision=precision
     ) as index:
 
         def answer(batch: Sequence[str], *, show_query: bool) -> bool:
             results = index.search(
-                batch, k, min_score=min_score, score=score, where=where, refused=refused
+                batch,
+                k,
+                min_score=min_score,
+                score=score,
+                where=where,
+                refused=refused or kept is not None,
             )
+            if kept is not None:
+                kept.add(results)
+                if not refused:
+                    results = [result.without_refused_hits() for result in results]
             for number, result in enumerate(results):
                 if as_json:
                     output.echo_json(result.to_dict())
@@ -94,6 +117,19 @@ def query(
             answered = answer(batch, show_query=len(queries) > 1)
     if len(queries) == 1 and not answered:
         click.get_current_context().exit(1)
+
+
+def _query_log(path: Path | None, max_bytes: int | None, redact: Sequence[str]) -> QueryLog | None:
+    if path is None:
+        if max_bytes is not None or redact:
+            raise click.UsageError("--log-max and --redact say how to keep a log: give --log FILE.")
+        return None
+    from semsearch.querylog import QueryLog, redactor
+    from semsearch.querylog.writer import MAX_BYTES
+
+    return QueryLog(
+        path, redact=redactor(*redact) if redact else None, max_bytes=max_bytes or MAX_BYTES
+    )
 
 
 def _from_file(file: str, column: str | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -115,6 +116,50 @@ run_options = _all(
         help="Where it is trained.",
     ),
     click.option("--resume", is_flag=True, help="Go on with a run that was stopped."),
+)
+
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) *([kmgt]?i?b?)")
+_UNITS = {
+    f"{prefix}{binary}{sign}": (1024 if binary else 1000) ** power
+    for power, prefix in enumerate(["", "k", "m", "g", "t"])
+    for binary in (["", "i"] if prefix else [""])
+    for sign in ["", "b"]
+}
+
+
+def _size(least: int) -> Callable[[click.Context, click.Parameter, str | None], int | None]:
+    """Read bytes with a unit: 64MB, 1GB, 500 kB, 4MiB; a plain number is bytes."""
+
+    def convert(ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+        if value is None:
+            return None
+        found = _SIZE.fullmatch(value.strip().lower())
+        if not found:
+            raise click.BadParameter(f"{value!r} is no size; write 64MB, say.", ctx, param)
+        size = int(float(found[1]) * _UNITS[found[2]])
+        if size < least:
+            raise click.BadParameter(f"{value!r} is less than {least} bytes.", ctx, param)
+        return size
+
+    return convert
+
+
+log_options = _all(
+    click.option("--log", type=FILE, metavar="FILE", help="Append every query to FILE, as JSON."),
+    click.option(
+        "--log-max",
+        callback=_size(4096),
+        metavar="SIZE",
+        help="Of FILE and FILE.1, where older lines go; the default is 64MB.",
+    ),
+    click.option(
+        "--redact",
+        multiple=True,
+        metavar="personal|FILE",
+        help="Log marks in place of e-mail addresses and numbers of phones, cards and accounts, "
+        "or of what regular expressions find, a line each; may be given several times.",
+    ),
 )
 
 
