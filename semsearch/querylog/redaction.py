@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 from semsearch.errors import DataError
-from semsearch.tables.encodings import decode
-from semsearch.tables.readers import read_bytes
 
 Redact: TypeAlias = Callable[[str], "str | None"]
 """A query to what may be kept of it; None where nothing may."""
@@ -78,6 +76,9 @@ def _is_iban(text: str) -> bool:
 
 
 def _read(path: str | Path) -> Iterable[re.Pattern[str]]:
+    from semsearch.tables.encodings import decode
+    from semsearch.tables.readers import read_bytes
+
     content = decode(read_bytes(path), str(path), None).text
     found: Sequence[str] = content.replace("\r\n", "\n").split("\n")
     for number, line in enumerate(found, 1):
