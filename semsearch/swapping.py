@@ -88,8 +88,9 @@ def swap(change: Writing, improvement: Improvement, measured_on: Meta) -> tuple[
     known = dict(improvement.vectors)
     missing = list(dict.fromkeys(row.text for row in rows if row.text not in known))
     known |= dict(zip(missing, encoder.encode(missing), strict=True))
-    folder = f"encoder-{encoder.fingerprint.digest[:12]}"
-    digest = _save(change.directory / folder, encoder, improvement.fill, meta)
+    # Another name each time: a reader may be loading what was improved before.
+    folder = f"encoder-{encoder.fingerprint.digest[:12]}-{meta.generation + 1}"
+    digest = _save(change.directory / folder, encoder, improvement.fill)
     after = replace(
         meta,
         encoder=replace(
@@ -190,12 +191,11 @@ def _stored(rows: Sequence[PhrasingRow], dim: int) -> dict[int, Vectors]:
     return dict(zip((r.id for r in rows), load_vectors([r.vector for r in rows], dim), strict=True))
 
 
-def _save(folder: Path, encoder: Encoder, fill: Fill, meta: Meta) -> str:
-    """Write the folder, unless the index answers from it already; its digest."""
-    if folder.name not in meta.folders:
-        # Left there by an attempt that did not finish, or by one that was rolled back.
-        shutil.rmtree(folder, ignore_errors=True)
-        encoder.save(folder, beside=fill)
+def _save(folder: Path, encoder: Encoder, fill: Fill) -> str:
+    """Write the folder; its digest."""
+    # Left there by an attempt that did not finish; only what the meta table names is in use.
+    shutil.rmtree(folder, ignore_errors=True)
+    encoder.save(folder, beside=fill)
     return identity.folder_digest(folder)
 
 
