@@ -10,14 +10,14 @@ import pytest
 from semsearch import Index, StandardQuestion
 
 # A topic is one word; all else that its phrasings say is noise that other topics say, too.
-_TOPICS = """
-parcel card refund password invoice phone transfer email price order trip weather account
-charge delivery money limit login product status stolen support update exchange
-""".split()
-_NOISE = """
-please help me now find the number of today again my what can you tell when how is much and
-more this time where hello thanks still first late for again which there online
-""".split()
+_TOPICS = (
+    "parcel card refund password invoice phone transfer email price order trip weather account "
+    "charge delivery money limit login product status stolen support update exchange"
+)
+_NOISE = (
+    "please help me now find the number of today again my what can you tell when how is much and "
+    "more this time where hello thanks still first late for again which there online"
+)
 
 
 def make_bank(seed: int = 0, phrasings: int = 14, noise: int = 5) -> list[StandardQuestion]:
@@ -25,7 +25,7 @@ def make_bank(seed: int = 0, phrasings: int = 14, noise: int = 5) -> list[Standa
     chance = random.Random(seed)
 
     def phrasing(topic: str) -> str:
-        words = [*chance.choices(_NOISE, k=noise), topic]
+        words = [*chance.choices(_NOISE.split(), k=noise), topic]
         chance.shuffle(words)
         return " ".join(words)
 
@@ -33,7 +33,7 @@ def make_bank(seed: int = 0, phrasings: int = 14, noise: int = 5) -> list[Standa
         StandardQuestion(
             topic, f"{topic}?", f"About {topic}.", tuple(phrasing(topic) for _ in range(phrasings))
         )
-        for topic in _TOPICS
+        for topic in _TOPICS.split()
     ]
 
 
