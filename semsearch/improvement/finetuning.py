@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 64
 LEARNING_RATE = 5e-5
-EPOCHS = 1.5
+EPOCHS = 1.0
 MOST_STEPS = 400
 _MAX_LENGTH = 64  # tokens read of a phrasing while training: what is asked is short
 _COMPARED = 500  # texts that an encoder with 8-bit weights is compared on

@@ -215,14 +215,15 @@ class _Attempt:
         self, lesson: Lesson, work: Path, settings: dict[str, Any] | None
     ) -> tuple[_Learnt, dict[str, Any]]:
         """Learn a lesson, as settings say where there are some."""
+        mapped, chosen = self._map(lesson, settings)
         if self.light:
-            return self._map(lesson, settings)
+            return mapped, chosen
         from semsearch.improvement import finetuning
 
         steps = self.steps or finetuning.steps_for(len(lesson))
         work.mkdir()
         encoder = finetuning.finetune(
-            self.start.encoder,
+            mapped.encoder,
             lesson,
             work,
             steps=steps,
@@ -244,7 +245,7 @@ class _Attempt:
             np.stack([vectors[text] for text in self.start.bank.texts]),
             encoder.encode([q.text for q in self.labelled], kind="query"),
         )
-        return _Learnt(encoder, state), {"steps": steps, **finetuning.SETTINGS}
+        return _Learnt(encoder, state), {**chosen, "steps": steps, **finetuning.SETTINGS}
 
     def _map(
         self, lesson: Lesson, settings: dict[str, Any] | None
@@ -259,7 +260,7 @@ class _Attempt:
         if settings is None:
             choice = linear.choose(vectors, lesson.questions, self._score, self.seed)
         else:
-            choice = linear.Choice(**settings)
+            choice = linear.Choice(settings["ridge"], settings["beta"])
         kernel = linear.fit(vectors, lesson.questions, choice)
         state = State(
             *(linear.unit(part @ kernel) for part in (start.state.vectors, start.state.queries))
