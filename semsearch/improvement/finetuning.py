@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -97,31 +98,28 @@ def finetune(
         seed=seed,
     )
     trained = work / "trained"
-    train(settings, examples, trained, device=device, progress=progress)
+    try:
+        train(settings, examples, trained, device=device, progress=progress)
+    except KeyboardInterrupt:  # the run could be resumed, but its folder goes now
+        raise KeyboardInterrupt("Interrupted. The index is as it was.") from None
     small = weight_files(read_layout(start))[0].suffix == ".onnx"
     return _ready(trained, work / "ready", lesson.texts, encoder, small=small)
 
 
-def onnx_beside(encoder: Encoder, folder: Path) -> None:
-    """Put the ONNX body of an encoder into the folder that it is saved to, if it is not there.
+def _export_beside(folder: Path) -> None:
+    """Put the ONNX body of an encoder beside its weights, so that whoever gets it needs no torch.
 
-    So that whoever gets the folder needs no torch.
+    The user's cache is no place for it: nobody else will ever look for it.
     """
     layout = read_layout(folder)
+    made = find_or_export(layout)
     target = layout.body / "onnx"
-    if target.is_dir() or weights_of(layout)[1] == "ONNX":
-        return
-    source = find_or_export(read_layout(encoder.path))
     target.mkdir()
-    for path in (source, *source.parent.glob("model.onnx?data")):
+    for path in (made, *made.parent.glob("model.onnx?data")):
         shutil.copyfile(path, target / path.name)
-    _write_made_from(target, weights_of(layout)[0])
-
-
-def _write_made_from(folder: Path, weights: str) -> None:
-    import json
-
-    (folder / MADE_FROM).write_text(json.dumps({"weights": weights}) + "\n", encoding="utf-8")
+    note = json.dumps({"weights": weights_of(layout)[0]})
+    (target / MADE_FROM).write_text(note + "\n", encoding="utf-8")
+    shutil.rmtree(made.parent, ignore_errors=True)
 
 
 def _with_hard_negatives(pairs: Examples, encoder: Encoder) -> Examples:
@@ -138,10 +136,11 @@ def _ready(
     trained: Path, folder: Path, texts: Sequence[str], before: Encoder, *, small: bool
 ) -> Encoder:
     """The trained encoder as it will be served: its length as before, 8-bit weights as before."""
+    _export_beside(trained)
     full = Encoder.load(trained, runtime="onnx", max_length=before.max_length)
     if not small:
         return full
     step = max(1, len(texts) // _COMPARED)
-    full.save(work := folder.with_name("full"))
-    quantize(work, folder, texts=list(dict.fromkeys(texts))[::step])
+    full.save(whole := folder.with_name("whole"))
+    quantize(whole, folder, texts=list(dict.fromkeys(texts))[::step])
     return Encoder.load(folder, runtime="onnx")

@@ -83,9 +83,9 @@ def improve(
 
         finetuning.require()
     began = perf_counter()
-    keys = {question.key for question in index.questions()}
-    known, logged = queries.read(labelled, log, keys, **table)
-    start = _Start.of(index, known)
+    start = _Start.of(index)
+    known, logged = queries.read(labelled, log, set(start.bank.keys.values()), **table)
+    start = start.asked(known)
     attempt = _Attempt(start, known, logged, light, steps, seed, device, progress)
     report = attempt.run(wait_seconds)
     return replace(report, seconds=perf_counter() - began)
@@ -122,7 +122,7 @@ class _Start:
     last_phrasing: int
 
     @classmethod
-    def of(cls, index: Index, labelled: Sequence[LabelledQuery]) -> _Start:
+    def of(cls, index: Index) -> _Start:
         reader = BankReader(index.path)
         try:
             with reader.reading() as meta:
@@ -136,6 +136,9 @@ class _Start:
         if meta.improved is None:
             encoder = index.encoder
             vectors = load_vectors([row.vector for row in rows], meta.dim)
+            runs = ((record.runtime, record.precision) for record in (encoder, meta.encoder))
+            if len(set(runs)) > 1:  # what a map stretches is to be the same for all
+                vectors = encoder.encode(bank.texts)
         else:
             encoder = encoder_before(index.path, meta, rows, former, Recipe())
             vectors = np.empty((len(rows), meta.dim), np.float32)
@@ -144,8 +147,13 @@ class _Start:
                 if row.id in former:
                     vectors[n] = former[row.id]
             vectors[new] = encoder.encode([rows[n].text for n in new])
-        state = State(vectors, encoder.encode([q.text for q in labelled], kind="query"))
-        return cls(index.path, meta, bank, encoder, state, last)
+        nothing = np.zeros((0, meta.dim), np.float32)
+        return cls(index.path, meta, bank, encoder, State(vectors, nothing), last)
+
+    def asked(self, labelled: Sequence[LabelledQuery]) -> _Start:
+        """The same with queries."""
+        queries = self.encoder.encode([query.text for query in labelled], kind="query")
+        return replace(self, state=State(self.state.vectors, queries))
 
 
 @dataclass(slots=True)
@@ -321,10 +329,6 @@ class _Attempt:
         def fill(folder: Path) -> None:
             if made is not None:
                 made.save(folder / selfmade.FILE)
-            if not self.light:
-                from semsearch.improvement import finetuning
-
-                finetuning.onnx_beside(final.encoder, folder)
 
         proof = {
             "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),

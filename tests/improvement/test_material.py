@@ -73,6 +73,6 @@ def test_a_lesson_has_the_phrasings_of_a_standard_question_together_and_once() -
     bank = bank_of(make_bank())
     logged = [LabelledQuery(bank.texts[2].upper(), bank.keys[int(bank.questions[2])])]
     phrasings = arranged(bank, [], logged).everything.phrasings()
-    assert len(phrasings) == len({(folded(t), g) for t, g in
-                                  zip(phrasings.texts, phrasings.groups.tolist(), strict=True)})  # fmt: skip
+    pairs = zip(phrasings.texts, phrasings.groups.tolist(), strict=True)
+    assert len(phrasings) == len({(folded(text), group) for text, group in pairs})
     assert (np.diff(phrasings.groups) >= 0).all() and len(phrasings.keys) == 24
