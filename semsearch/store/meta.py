@@ -68,12 +68,13 @@ class Meta:
     improved: dict[str, Any] | None = None  # what was proven, and what rollback restores
 
     @property
-    def folders(self) -> set[str]:
-        """The encoders inside the index that it needs: its own, and the one before it."""
+    def folders(self) -> dict[str, str | None]:
+        """The encoders inside the index that it needs, with their digests: its own, and the one
+        that a rollback restores."""
         records = [asdict(self.encoder)]
         if self.improved is not None:
             records.append(self.improved["before"]["encoder"])
-        return {record["source"] for record in records if record["inside"]}
+        return {record["source"]: record["folder_digest"] for record in records if record["inside"]}
 
     def next(self, **changes: Any) -> Meta:
         """This meta after one more commit."""

@@ -301,6 +301,14 @@ def test_a_whitened_index_keeps_the_whitened_encoder_for_a_rollback(
         assert answers(index) == before
 
 
+def test_verify_notices_a_changed_file_of_the_improved_encoder(better: Index) -> None:
+    (folder,) = better.path.glob("encoder-*")
+    with (folder / "selfmade.npz").open("ab") as file:
+        file.write(b"x")
+    report = better.verify()
+    assert not report.ok and folder.name in report.problems[0]
+
+
 def test_a_sync_goes_on_with_the_improved_encoder(better: Index) -> None:
     bank = [*make_bank(), StandardQuestion("late", "the wood was stolen")]
     with Index.build(bank, better.path) as synced:
