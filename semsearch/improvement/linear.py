@@ -22,7 +22,7 @@ from semsearch.types import Embeddings, Ids, Vectors
 Kernel = NDArray[np.float32]
 
 _RIDGES = (0.1, 1.0)
-_BETAS = (0.3, 0.6, 0.9)
+_BETAS = (0.0, 0.3, 0.6, 0.9)
 _FOLDS = 5  # of which one is asked
 _ASKED = 1500
 

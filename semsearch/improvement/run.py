@@ -273,7 +273,8 @@ class _Attempt:
         state = State(
             *(linear.unit(part @ kernel) for part in (start.state.vectors, start.state.queries))
         )
-        return _Learnt(start.encoder.mapped(kernel), state), asdict(choice)
+        encoder = start.encoder if choice.beta == 0 else start.encoder.mapped(kernel)
+        return _Learnt(encoder, state), asdict(choice)
 
     def _stage(self, name: str) -> Callable[[int, int, float | None], None]:
         def show(done: int, total: int, loss: float | None = None) -> None:
