@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,22 @@ SURE = 0.95
 _VERDICT = "expected"
 
 
-def read(
-    labelled: Any, log: str | Path | None, keys: Container[str], **table: Any
-) -> tuple[list[LabelledQuery], list[LabelledQuery]]:
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """What was read.
+
+    Attributes:
+        labelled: with the key that each expects, None where no answer is right.
+        logged: with the key that each was answered with.
+        skipped: bad rows that were left out.
+    """
+
+    labelled: list[LabelledQuery]
+    logged: list[LabelledQuery]
+    skipped: int = 0
+
+
+def read(labelled: Any, log: str | Path | None, keys: Container[str], **table: Any) -> Queries:
     """Labelled queries, and logged ones with the answer that they got with confidence.
 
     What a log says of itself is nobody's verdict: only answers from a confidence of 0.95 on count,
@@ -34,9 +48,13 @@ def read(
     Raises:
         DataError: a table cannot be used.
     """
-    known = [] if labelled is None else read_labelled(labelled, keys, **table)[0]
+    known: list[LabelledQuery] = []
+    bad = 0
+    if labelled is not None:
+        known, problems = read_labelled(labelled, keys, **table)
+        bad = len(problems)
     if log is None:
-        return known, []
+        return Queries(known, [], bad)
     from semsearch.querylog import read_log
 
     verdicts = list(_verdicts(Path(log), keys))
@@ -52,7 +70,7 @@ def read(
         if sure.setdefault(record.query, key) != key:  # the bank has changed in between
             doubtful.add(record.query)
     logged = [LabelledQuery(text, key) for text, key in sure.items() if text not in doubtful]
-    return known + verdicts, logged
+    return Queries(known + verdicts, logged, bad)
 
 
 def _verdicts(log: Path, keys: Container[str]) -> Iterator[LabelledQuery]:

@@ -25,6 +25,7 @@ from semsearch.evaluation.queries import LabelledQuery
 from semsearch.improvement import judging, linear, queries
 from semsearch.improvement.judging import Figure, State
 from semsearch.improvement.material import LEAST, Bank, Lesson, Trial, arrange
+from semsearch.improvement.queries import Queries
 from semsearch.improvement.report import ImprovementReport
 from semsearch.index import Index
 from semsearch.ranking import Score
@@ -84,9 +85,8 @@ def improve(
         finetuning.require()
     began = perf_counter()
     start = _Start.of(index)
-    known, logged = queries.read(labelled, log, set(start.bank.keys.values()), **table)
-    start = start.asked(known)
-    attempt = _Attempt(start, known, logged, light, steps, seed, device, progress)
+    found = queries.read(labelled, log, set(start.bank.keys.values()), **table)
+    attempt = _Attempt(start.asked(found.labelled), found, light, steps, seed, device, progress)
     report = attempt.run(wait_seconds)
     return replace(report, seconds=perf_counter() - began)
 
@@ -161,8 +161,7 @@ class _Attempt:
     """One attempt, from what is there to what becomes of it."""
 
     start: _Start
-    labelled: list[LabelledQuery]
-    logged: list[LabelledQuery]
+    queries: Queries
     light: bool
     steps: int | None
     seed: int
@@ -175,7 +174,7 @@ class _Attempt:
             str(start.directory), "light" if self.light else "fine-tuning", False, ""
         )
         notes = self._notes()
-        trial = arrange(start.bank, self.labelled, self.logged, self.seed)
+        trial = arrange(start.bank, self.queries.labelled, self.queries.logged, self.seed)
         if trial is None or len(np.unique(trial.learnt.questions)) < 2:
             reason = (
                 f"{len(start.bank):,} phrasings are too few to show anything: at least {LEAST} must"
@@ -251,7 +250,7 @@ class _Attempt:
         vectors = dict(zip(texts, encoder.encode(texts, progress=finished), strict=True))
         state = State(
             np.stack([vectors[text] for text in self.start.bank.texts]),
-            encoder.encode([q.text for q in self.labelled], kind="query"),
+            encoder.encode([q.text for q in self.queries.labelled], kind="query"),
         )
         return _Learnt(encoder, state), {**chosen, "steps": steps, **finetuning.SETTINGS}
 
@@ -260,7 +259,7 @@ class _Attempt:
     ) -> tuple[_Learnt, dict[str, Any]]:
         start = self.start
         known = dict(zip(start.bank.texts, start.state.vectors, strict=True))
-        asked = dict(zip((q.text for q in self.labelled), start.state.queries, strict=True))
+        asked = dict(zip((q.text for q in self.queries.labelled), start.state.queries, strict=True))
         missing = [t for t in dict.fromkeys(lesson.texts) if t not in known and t not in asked]
         known = asked | known
         known |= dict(zip(missing, start.encoder.encode(missing, kind="query"), strict=True))
@@ -285,11 +284,12 @@ class _Attempt:
 
     def _asked(self, trial: Trial, state: State) -> State:
         """The same with the queries that are held out, in the order of the trial."""
-        row = {id(query): n for n, query in enumerate(self.labelled)}
+        row = {id(query): n for n, query in enumerate(self.queries.labelled)}
         return State(state.vectors, state.queries[[row[id(q)] for q in trial.labelled]])
 
     def _notes(self) -> list[str]:
-        return [
+        skipped = self.queries.skipped
+        return [f"{skipped} bad rows of the labelled queries are left out."] * bool(skipped) + [
             warning.message
             for warning in text_warnings(self.start.encoder, self.start.bank.texts)
             if warning.kind == "unknown_tokens"
@@ -390,8 +390,8 @@ def _notes_on(figures: Sequence[Figure], trial: Trial) -> list[str]:
         if asked and figure.before < _LOW:
             notes.append(
                 f"Only {figure.before:.0%} of the {figure.of} that were held out find their "
-                "standard question. Either many stand under the wrong one, or the encoder does not "
-                "know their language."
+                "standard question: there are few of each, many stand under the wrong one, or the "
+                "encoder does not know their language."
             )
     if not len(trial.new):
         notes.append(

@@ -103,6 +103,11 @@ def test_bad_labels_are_one_line_before_anything_is_learnt(run: Run) -> None:
     Path("labelled.csv").write_text("text,key\nwhere is it,nowhere\n", encoding="utf-8")
     result = run("improve", "faq", "--light", "--labelled", "labelled.csv")
     assert result.exit_code == 2 and "key 'nowhere' is not in the index" in result.stderr
+    skipped = run("improve", "faq", "--light", "--labelled", "labelled.csv", "--skip-bad")
+    assert skipped.exit_code == 2 and "all of its 1 rows are bad" in skipped.stderr
+    Path("labelled.csv").write_text("text,key\nwhere is it,nowhere\nparcel,parcel\n", "utf-8")
+    skipped = run("improve", "faq", "--light", "--labelled", "labelled.csv", "--skip-bad")
+    assert skipped.exit_code == 0 and "1 bad rows" in skipped.stderr
     missing = run("improve", "faq", "--light", "--log", "gone.jsonl")
     assert missing.exit_code == 2 and "gone.jsonl" in missing.stderr
 

@@ -61,6 +61,7 @@ def test_a_trained_encoder_is_served_without_torch_and_rolled_back(
         assert answers(index) == before
 
 
+@pytest.mark.slow
 def test_two_runs_with_one_seed_give_one_encoder(tmp_path: Path, built: Path) -> None:
     found = []
     for name in ("one", "two"):
