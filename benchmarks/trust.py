@@ -29,7 +29,8 @@ import pyarrow.parquet as parquet
 from answer_quality import Memory
 
 from semsearch import Encoder, Index
-from semsearch.calibration import calibrate, plots, run
+from semsearch.calibration import calibrate, plots
+from semsearch.calibration.collecting import collect
 from semsearch.calibration.points import Curve, Judged, measure, reliability
 from semsearch.confidence import SIGNALS
 from semsearch.evaluation.queries import LabelledQuery
@@ -158,7 +159,7 @@ def _measured(
 
 def _cosine_point(index: Index, labels: list[LabelledQuery]) -> float:
     """The bare cosine at which the same rule answers, on the same queries."""
-    examples = run.collect(index, labels, seed=SEED)[0].examples
+    examples = collect(index, labels, seed=SEED)[0].examples
     examples = examples[examples.judged]
     cosine = examples.signals[:, SIGNALS.index("score")]
     curve = Curve.of(

@@ -27,6 +27,7 @@ PAGES = (
     "docs/filters.md",
     "docs/hybrid.md",
     "docs/review.md",
+    "docs/improve.md",
     "docs/training.md",
     "docs/trust.md",
     "benchmarks/README.md",
@@ -502,6 +503,37 @@ def commands() -> str:
     return "\n\n".join(pages)
 
 
+def improve() -> str:
+    rows = []
+    for row in _result("improve")["rows"]:
+        old, new = row["before"], row["after"]
+
+        def both(side: dict[str, Any]) -> str:
+            refused = side["out_of_scope_recall"]
+            shown = "–" if refused is None else f"{refused:.3f}"
+            return f"{side['in_scope_accuracy']:.3f} / {shown}"
+
+        rows.append(
+            [
+                row["encoder"],
+                row["bank"],
+                row["mode"],
+                "yes" if row["promoted"] else "no",
+                f"{old['accuracy_at_1']:.4f}",
+                f"{new['accuracy_at_1']:.4f}",
+                "{:+.4f} [{:+.4f}, {:+.4f}]".format(*row["difference"]),
+                both(old),
+                both(new),
+                f"{old['calibration_error']:.3f} → {new['calibration_error']:.3f}",
+                f"{row['seconds']:.0f}",
+            ]
+        )
+    columns = ["encoder", "bank", "mode", "promoted", "accuracy@1 before", "after",
+               "difference [95%]", "right / refused before", "after", "calibration error",
+               "seconds"]  # fmt: skip
+    return _table(columns, rows)
+
+
 BLOCKS: dict[str, Callable[[], str]] = {
     "embedded.en": embedded_en,
     "embedded.zh": embedded_zh,
@@ -542,6 +574,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "review": review,
     "review.clean": review_clean,
     "gaps": gaps,
+    "improve": improve,
     "encoding": encoding,
 }
 

@@ -8,15 +8,15 @@ vectors, and the best by words, whose cosine is then taken of their stored vecto
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from semsearch.lexical import Lexicon, Shares
 from semsearch.ranking import Counts, Ranked, Search, rank
-from semsearch.store import BankReader
+from semsearch.store import PhrasingRow
 from semsearch.store.rows import ID_BITS, load_vectors
 from semsearch.types import Ids, Scores, Vectors
 
@@ -28,6 +28,14 @@ MOST = 8
 
 Exact: TypeAlias = Callable[[Ids], Ranked]
 """Standard questions by id (n,) to the score and the best phrasing of each, best first."""
+
+
+class Rows(Protocol):
+    """What gives phrasings: a `BankReader`, or a bank that is only tried."""
+
+    def phrasings(self, ids: Iterable[int]) -> dict[int, PhrasingRow]: ...
+
+    def phrasings_of(self, question_ids: Sequence[int]) -> Mapping[int, Sequence[PhrasingRow]]: ...
 
 
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ class Words:
 
 
 def rank_with_words(
-    reader: BankReader,
+    reader: Rows,
     search: Search,
     texts: Sequence[str],
     queries: Vectors,
@@ -112,7 +120,7 @@ def _together(scores: Scores, lexical: Scores, weight: float) -> Scores:
     return np.asarray((1 - weight) * scores + weight * lexical, np.float64)
 
 
-def of_rows(reader: BankReader, questions: Ids, query: Vectors, counts: Counts | None) -> Ranked:
+def of_rows(reader: Rows, questions: Ids, query: Vectors, counts: Counts | None) -> Ranked:
     """What standard questions score, by the vectors of their rows."""
     rows = [row for found in reader.phrasings_of(questions.tolist()).values() for row in found]
     labels = np.array([row.label for row in rows], np.int64)

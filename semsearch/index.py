@@ -20,7 +20,7 @@ from semsearch.files import folder_size
 from semsearch.lexical import LEXICAL, Lexical
 from semsearch.ranking import SCORES, Score
 from semsearch.recipe import Recipe, made_by
-from semsearch.store import BankReader, Condition, Meta, Where
+from semsearch.store import BankReader, Condition, EncoderRecord, Meta, Where
 from semsearch.store.connection import DATABASE
 from semsearch.sync import SyncReport
 from semsearch.types import (
@@ -64,6 +64,7 @@ class Index:
         self._recipe = Recipe(runtime=runtime, device=device, precision=precision)
         self._reader = BankReader(self.path)
         self._encoder: Encoder | None = None
+        self._encoder_of: EncoderRecord | None = None  # None where the caller gave the encoder
         self._view: View | None = None
 
     @classmethod
@@ -302,7 +303,8 @@ class Index:
         queries = [texts] if isinstance(texts, str) else list(texts)
         vectors = self.encoder.encode(queries, kind="query")
         with self._reader.reading() as meta:
-            self._check_still_same(meta)
+            if self._follow(meta):
+                vectors = self.encoder.encode(queries, kind="query")
             view = self._view = View.load(self.path, self._reader, meta, self._view)
             return answer(
                 self._reader,
@@ -318,11 +320,22 @@ class Index:
                 refused=refused,
             )
 
-    def _check_still_same(self, meta: Meta) -> None:
-        """Another process may have built the index again with another encoder."""
-        fingerprint = self.encoder.fingerprint.to_dict()
-        if fingerprint != meta.encoder.fingerprint:
+    def _follow(self, meta: Meta) -> bool:
+        """Load the encoder again where another process has improved it; whether it has.
+
+        Raises:
+            EncoderMismatchError: the index was built again with another encoder, or the one that
+                the caller gave is no longer its own.
+        """
+        before = self._encoder_of
+        if self.encoder.fingerprint.to_dict() == meta.encoder.fingerprint:
+            return False
+        if before is None or before == meta.encoder or before.name != meta.encoder.name:
             identity.check(self.path, meta.encoder, self.encoder, self._reader.first_phrasings)
+            return False
+        self._encoder = made_by(self.path, meta, self._reader, self._recipe)
+        self._encoder_of = meta.encoder
+        return True
 
     @property
     def encoder(self) -> Encoder:
@@ -330,6 +343,7 @@ class Index:
         if self._encoder is None:
             with self._reader.reading() as meta:
                 self._encoder = made_by(self.path, meta, self._reader, self._recipe)
+                self._encoder_of = meta.encoder
         return self._encoder
 
     def vectors(self) -> Vectors:
@@ -371,6 +385,7 @@ class Index:
             "dim": meta.dim,
             "whitened": kept.unwhitened is not None,
             "score": meta.score,
+            "improved": meta.improved and {**meta.improved, "before": None},
             "calibration": calibration,
             "lexical": meta.lexical,
             "generation": meta.generation,

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from semsearch import identity
 from semsearch.encoder import Encoder, Fingerprint
@@ -14,7 +14,7 @@ from semsearch.encoder.cache import remembered
 from semsearch.encoder.source import EMBEDDED, is_short_name
 from semsearch.errors import CorruptIndexError, EncoderError, EncoderMismatchError
 from semsearch.files import storage_error
-from semsearch.store import BankReader, EncoderRecord, Meta
+from semsearch.store import BankReader, EncoderRecord, Meta, PhrasingRow
 from semsearch.types import Device, Pooling, Precision, RuntimeName
 from semsearch.whitening import Whitening, check_dim
 
@@ -133,7 +133,13 @@ class Recipe:
         identity.check(directory, kept, given, reader.first_phrasings)
 
 
-def made_by(directory: Path, meta: Meta, reader: BankReader, recipe: Recipe) -> Encoder:
+class Canaries(Protocol):
+    """What gives stored phrasings to check an encoder with: a `BankReader`."""
+
+    def first_phrasings(self, n: int) -> Sequence[PhrasingRow]: ...
+
+
+def made_by(directory: Path, meta: Meta, reader: Canaries, recipe: Recipe) -> Encoder:
     """The encoder that the index in `directory` names, run as the recipe says.
 
     Raises:

@@ -88,7 +88,7 @@ def make(
 def _tidy(directory: Path, keep: tuple[Meta, ...]) -> None:
     """Remove files that no meta in `keep` names. The last but one stays for slow readers."""
     named = {meta.snapshot.name for meta in keep if meta.snapshot}
-    named |= {meta.encoder.source for meta in keep if meta.encoder.inside}
+    named |= {folder for meta in keep for folder in meta.folders}
     # With a dot: what was not finished when the process was killed.
     for path in [*directory.glob("vectors-*"), *directory.glob(".vectors-*")]:
         if path.name not in named:

@@ -21,7 +21,8 @@ _EXAMPLE_LENGTH = 60
 class SyncWarning:
     """Something that is probably not what the owner meant; the sync went on."""
 
-    # "too_long", "unknown_tokens", "same_question", "whitening", "snapshot", "calibration"
+    # "too_long", "unknown_tokens", "same_question", "whitening", "snapshot", "calibration",
+    # "improved"
     kind: str
     message: str
     count: int

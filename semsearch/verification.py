@@ -94,14 +94,16 @@ def _mend(directory: Path) -> str:
 
 
 def _encoder(directory: Path, meta: Meta) -> list[str]:
-    """An encoder that is kept inside the index must be the one that was put there."""
-    kept = meta.encoder
-    if not kept.inside:
-        return []
-    try:
-        found = folder_digest(directory / kept.source)
-    except OSError as error:
-        return [f"{kept.source}: {error.strerror}. Make it again with --rebuild."]
-    if found != kept.folder_digest:
-        return [f"{kept.source}: the encoder is not what was written. Make it again: --rebuild."]
-    return []
+    """Encoders that are kept inside the index must be those that were put there."""
+    problems = []
+    for source, digest in meta.folders.items():
+        try:
+            found = folder_digest(directory / source)
+        except OSError as error:
+            problems.append(f"{source}: {error.strerror}. Make it again with --rebuild.")
+            continue
+        if found != digest:
+            problems.append(
+                f"{source}: the encoder is not what was written. Make it again: --rebuild."
+            )
+    return problems

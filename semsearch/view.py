@@ -142,6 +142,11 @@ class View:
         return vectors
 
 
+def lexicon_of(reader: BankReader, meta: Meta) -> Lexicon:
+    """The words of all phrasings, where no view is at hand. Errors as above."""
+    return made_of(reader, meta, reader.newer(meta, use_snapshot=False)[0])
+
+
 def made_of(reader: BankReader, meta: Meta, labels: Ids) -> Lexicon:
     """The words of phrasings with these labels; inside `reader.reading()`. Errors as above."""
     postings = reader.postings(meta)

@@ -200,6 +200,8 @@ class Writing:
         if recipe.whiten is None:  # which would make small differences larger
             base = base.suited_to(texts)
         warnings = sync.same_question(bank) + text_warnings(base, texts)
+        if existing and existing.meta.improved:
+            warnings.append(_no_longer_improved(self.directory))
         record = recipe.record(base)
         if recipe.whiten is None:
             encoder, vectors = base, self._encode(base, texts)
@@ -228,6 +230,7 @@ class Writing:
                 tuned=None,
                 calibration=existing.meta.calibration if same else None,
                 lexical=existing.meta.lexical if same else None,
+                improved=None,
             )
         else:
             meta = Meta(dim=encoder.dim, encoder=record, score=DEFAULT_SCORE)
@@ -317,6 +320,15 @@ def _asked(meta: Meta, score: Score | None, factory: Setting | None) -> Meta:
         check(factory, meta.dim)
         meta = replace(meta, factory=factory.factory, parameters=factory.parameters, tuned=None)
     return replace(meta, score=score or meta.score)
+
+
+def _no_longer_improved(directory: Path) -> SyncWarning:
+    return SyncWarning(
+        "improved",
+        "The bank is encoded by another encoder than the one that was improved with it. Improve it "
+        f"again: semsearch improve {directory}",
+        1,
+    )
 
 
 def _little_to_fit_on(whitening: Whitening) -> SyncWarning:

@@ -39,6 +39,7 @@ LEVELS = {
     "recipe": 5,
     "answering": 6,
     "writing": 6,
+    "swapping": 7,
     "index": 7,
     "evaluation": 8,
     "training": 9,
@@ -46,8 +47,9 @@ LEVELS = {
     "calibration": 9,
     "review": 8,
     "gaps": 9,
-    "cli": 10,
-    "__main__": 11,
+    "improvement": 10,
+    "cli": 11,
+    "__main__": 12,
 }
 
 ONLY_IN = {

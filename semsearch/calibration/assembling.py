@@ -107,7 +107,7 @@ def _of_the_bank(index: str, made: SelfMade, unanswerable: float | None) -> Asse
 
 def _as_if(share: float, promised: float) -> str:
     if share == promised:
-        return f"as if {share:.0%} of the queries had no answer, which --unanswerable said"
+        return f"as if {share:.0%} of the queries had no answer"
     return (
         f"as if {share:.0%} of the queries had no answer (a --precision is meant for up to "
         f"{promised:.0%}); --unanswerable says otherwise"

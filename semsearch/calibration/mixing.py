@@ -25,7 +25,8 @@ WEIGHTS = (0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 
 FOLDS = 5
 
-_LEAST = 20  # queries that say something
+LEAST = 20
+"""Queries that say something."""
 
 Right = NDArray[np.bool_]
 """(n, len(WEIGHTS)): whether each query finds its standard question at each weight."""
@@ -116,7 +117,7 @@ def decide(
         return Mixing(0.0, "asked for")
     by_bank = _judged(*own, "the bank itself", seed)
     chosen = by_bank
-    if labels is not None and len(labels) >= _LEAST:
+    if labels is not None and len(labels) >= LEAST:
         by_labels = _judged(labels, np.arange(len(labels)), "labels", seed)
         assert by_labels.low is not None and by_labels.high is not None
         at = WEIGHTS.index(by_bank.weight)
@@ -131,7 +132,7 @@ def decide(
 
 def _judged(right: Right, groups: Ids, source: str, seed: int) -> Mixing:
     """The best weight of all queries; what it gains where it was chosen on the others."""
-    if len(right) < _LEAST:
+    if len(right) < LEAST:
         return Mixing(0.0, source)
     names, member = np.unique(groups, return_inverse=True)
     fold = (np.random.default_rng(seed).permutation(len(names)) % FOLDS)[member]

@@ -44,7 +44,7 @@ def estimate(
     if len(signals) < LEAST:
         raise DataError(
             f"{len(signals)} logged queries are too few to tell how many have no answer: at least "
-            f"{LEAST} different ones."
+            f"{LEAST}."
         )
     fitted = assemble(None)
     share: float | None = None

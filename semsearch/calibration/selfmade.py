@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semsearch.confidence.looking import read_signals, with_hits
-from semsearch.confidence.signals import WIDTH, Nearest, Signals
-from semsearch.hybrid import DEPTH, Exact, Words, fuse, scored
+from semsearch.confidence.signals import SIGNALS, WIDTH, Nearest, Signals
+from semsearch.errors import CorruptIndexError
+from semsearch.hybrid import DEPTH, Exact, Rows, Words, fuse, scored
 from semsearch.lexical import Lexicon, Shares
 from semsearch.ranking import VERBATIM, Counts, Ranked, rank
 from semsearch.store import BankReader, Meta
@@ -28,6 +31,9 @@ PHRASINGS = 2000
 
 TOPIC = 0.1
 """Share of the standard questions that are held out as one topic."""
+
+FILE = "selfmade.npz"
+"""In the folder of an improved encoder: queries made with phrasings that it had not learnt."""
 
 _CELLS = 1 << 24  # similarities that are held at a time: bounds memory
 
@@ -54,6 +60,63 @@ class SelfMade:
     topic: Signals
     groups: Ids
 
+    def save(self, path: Path) -> None:
+        """Write it to a file that `load` reads."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        np.savez(path, names=np.array(SIGNALS), **arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> SelfMade:
+        """What `save` wrote.
+
+        Raises:
+            CorruptIndexError: the file cannot be read, or holds other signals.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                if arrays["names"].tolist() != list(SIGNALS):
+                    raise ValueError("its signals are those of another version")
+                return cls(**{name: arrays[name] for name in _ARRAYS})
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+            raise CorruptIndexError(
+                f"{path}: {error}. Calibrate on labelled queries, or roll back and improve again."
+            ) from error
+
+
+_ARRAYS = ("asked", "right", "asked_groups", "alone", "topic", "groups")
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Some phrasings, each held out in three ways, whatever they find then.
+
+    Attributes:
+        groups: (n,) the standard questions they are of.
+        asked, alone, topic: signals (n, s), as of `SelfMade`.
+        right: (n,) whether one that is held out by itself finds its standard question.
+        several: (n,) whether that has other phrasings.
+    """
+
+    groups: Ids
+    asked: Signals
+    right: Mask
+    alone: Signals
+    topic: Signals
+    several: Mask
+
+    def queries(self) -> SelfMade:
+        """Those that stand for queries with an answer, and those for queries without one."""
+        # Where even the phrasing's own question lost to another, that other may well be an answer.
+        refusable = self.right | ~self.several
+        return SelfMade(
+            asked=self.asked[self.several],
+            right=self.right[self.several],
+            asked_groups=self.groups[self.several],
+            alone=self.alone[refusable],
+            topic=self.topic[refusable],
+            groups=self.groups[refusable],
+        )
+
 
 def make(
     reader: BankReader,
@@ -73,25 +136,41 @@ def make(
         progress: called with (phrasings done so far, phrasings to do).
         words: what words count in the rank, None where they do not.
     """
-    bank, rows, step = _drawn(reader, meta, seed, limit)
+    labels, vectors = reader.newer(meta, use_snapshot=False)
+    rows = _drawn(len(labels), seed, limit)
+    return hold_out(
+        reader, labels, vectors, rows, by_top3=by_top3, progress=progress, words=words
+    ).queries()
+
+
+def hold_out(
+    reader: Rows,
+    labels: Ids,
+    vectors: Vectors,
+    rows: Ids,
+    *,
+    by_top3: bool,
+    progress: Callable[[int, int], None] | None = None,
+    words: Words | None = None,
+) -> HeldOut:
+    """Hold out the phrasings of some rows (m,), one at a time.
+
+    Args:
+        reader: gives the phrasings by their ids.
+        labels: (n,) of every phrasing.
+        vectors: (n, d).
+        words: what words count in the rank, None where they do not.
+    """
+    bank, step = _Bank(labels, vectors), _step(len(labels))
     parts: list[_Part] = []
     for start in range(0, len(rows), step):
         parts.append(_part(reader, bank, rows[start : start + step], by_top3, words))
         if progress is not None:
             progress(min(start + step, len(rows)), len(rows))
-    every = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    groups, asked, right, alone, topic = every
-    several = bank.counts.of(groups) > 1
-    # Where even the phrasing's own question lost to another, that other may well be an answer.
-    refusable = right | ~several
-    return SelfMade(
-        asked=asked[several],
-        right=right[several],
-        asked_groups=groups[several],
-        alone=alone[refusable],
-        topic=topic[refusable],
-        groups=groups[refusable],
+    groups, asked, right, alone, topic = (
+        np.concatenate(column) for column in zip(*parts, strict=True)
     )
+    return HeldOut(groups, asked, right, alone, topic, bank.counts.of(groups) > 1)
 
 
 def asked(
@@ -104,7 +183,9 @@ def asked(
     limit: int = PHRASINGS,
 ) -> Iterator[tuple[int, Ranked, Shares, Exact]]:
     """The phrasings that `make` holds out one at a time, with what `mixing.outcomes` needs."""
-    bank, rows, step = _drawn(reader, meta, seed, limit)
+    labels, vectors = reader.newer(meta, use_snapshot=False)
+    bank, step = _Bank(labels, vectors), _step(len(labels))
+    rows = _drawn(len(labels), seed, limit)
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
         similar, gone, queries = _alone(reader, bank, some)
@@ -119,14 +200,17 @@ def asked(
             yield question, _ranked(bank, row, DEPTH, counts), shares, _exact(bank, row, counts)
 
 
-def _drawn(reader: BankReader, meta: Meta, seed: int, limit: int) -> tuple[_Bank, Ids, int]:
-    """The bank, the rows that are held out, and how many of them at a time."""
-    labels, vectors = reader.newer(meta, use_snapshot=False)
-    rows = np.sort(np.random.default_rng(seed).permutation(len(labels))[:limit])
-    return _Bank(labels, vectors), rows, max(1, _CELLS // len(labels))
+def _drawn(n: int, seed: int, limit: int) -> Ids:
+    """The rows of n that are held out."""
+    return np.sort(np.random.default_rng(seed).permutation(n)[:limit])
 
 
-def _alone(reader: BankReader, bank: _Bank, rows: Ids) -> tuple[Scores, Mask, list[str]]:
+def _step(n: int) -> int:
+    """How many of n phrasings are held out at a time."""
+    return max(1, _CELLS // n)
+
+
+def _alone(reader: Rows, bank: _Bank, rows: Ids) -> tuple[Scores, Mask, list[str]]:
     """Similarities (c, n) of some phrasings, which of all are the same words (c, n), and texts."""
     similar = bank.vectors[rows] @ bank.vectors.T
     itself = (bank.question == bank.question[rows][:, None]) & (similar >= VERBATIM)
@@ -164,7 +248,7 @@ class _Bank:
         return gone
 
 
-def _part(reader: BankReader, bank: _Bank, rows: Ids, by_top3: bool, words: Words | None) -> _Part:
+def _part(reader: Rows, bank: _Bank, rows: Ids, by_top3: bool, words: Words | None) -> _Part:
     """Hold out some phrasings in each of the three ways."""
     similar, itself, queries = _alone(reader, bank, rows)
     own = bank.question[rows]

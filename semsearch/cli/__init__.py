@@ -29,6 +29,8 @@ SECTIONS: dict[str, dict[str, str]] = {
         "query": "semsearch.cli.answers",
         "calibrate": "semsearch.cli.calibrate",
         "diff": "semsearch.cli.diff",
+        "improve": "semsearch.cli.improve",
+        "rollback": "semsearch.cli.improve",
         "demo": "semsearch.cli.demo",
     },
     "Encoders": {

@@ -33,6 +33,11 @@ _LABELS = {
     type=_SHARE,
     help="Share of all queries that has no answer, where LABELLED does not show it.",
 )
+@click.option(
+    "--log",
+    type=options.FILE,
+    help="What users asked, without labels: estimate from it how many have no answer.",
+)
 @options.labelled_options
 @click.option(
     "--score", type=click.Choice(["best", "top3"]), help="Score in another way than the index says."
@@ -67,7 +72,8 @@ def calibrate(
 
     LABELLED is a table of real queries with the key that each expects, empty where none is right.
     Without it, INDEX is calibrated on itself: phrasings are held out as queries that have an
-    answer, and whole standard questions as queries that have none.
+    answer, and whole standard questions as queries that have none. How many of the queries have
+    none cannot be learnt from INDEX: give --log, the log that query --log keeps.
 
     Held-out queries also show whether counting the words of a query beside its vector helps, so
     that names, codes and numbers are found; it is done where it helps for sure (--lexical auto).
@@ -79,6 +85,7 @@ def calibrate(
     \b
     Examples:
       semsearch calibrate index/faq
+      semsearch calibrate index/faq --log queries.jsonl
       semsearch calibrate index/faq labelled.csv --precision 0.95 --report trust
     """
     from semsearch import calibration
@@ -86,6 +93,8 @@ def calibrate(
 
     if values["precision"] is not None and values["coverage"] is not None:
         raise click.UsageError("Give either --precision or --coverage, not both.")
+    if values["log"] is not None and values["unanswerable"] is not None:
+        raise click.UsageError("--log is what --unanswerable is estimated from: give one of both.")
     if remove and (queries or report_dir):
         raise click.UsageError("--remove takes neither LABELLED nor --report.")
     if report_dir is not None:

@@ -104,6 +104,29 @@ class ProgressBar:
             self._bar.__exit__(None, None, None)
 
 
+class Stages:
+    """A bar for each of several things that are done one after the other."""
+
+    def __init__(self) -> None:
+        self._bar: ProgressBar | None = None
+        self._name = ""
+        self._done = 0
+
+    def __call__(self, name: str, done: int, total: int, loss: float | None = None) -> None:
+        if self._bar is None or name != self._name or done < self._done:
+            self.__exit__()
+            self._bar = ProgressBar(name, "steps" if loss is not None else "texts")
+        self._name, self._done = name, done
+        self._bar(done, total, loss)
+
+    def __enter__(self) -> Stages:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.__exit__()
+
+
 def counted(update: Callable[[int, int], None], total: int) -> Callable[[int], None]:
     """A progress callback that is told how many texts were just finished."""
     done = 0

@@ -30,6 +30,7 @@ def info(index_dir: Path, as_json: bool) -> None:
     facts["fingerprint"] = facts["fingerprint"]["weights"][:12]
     facts["tuned"] = _proof(facts["tuned"])
     facts["lexical"] = _lexical(facts["lexical"])
+    facts["improved"] = _improved(facts["improved"])
     facts["calibration"] = _calibration(facts["calibration"])
     width = max(map(len, facts))
     for name, value in facts.items():
@@ -55,6 +56,19 @@ def _lexical(facts: dict[str, Any] | None) -> str | None:
     from semsearch.calibration.mixing import Mixing
 
     return str(Mixing(**facts))
+
+
+def _improved(facts: dict[str, Any] | None) -> str | None:
+    """What an improvement was shown to be worth, in one line."""
+    if facts is None:
+        return None
+    shown = ", ".join(
+        f"{figure['measure']} of {figure['of']} {figure['before']:.4f} -> {figure['after']:.4f} "
+        f"[{figure['low']:+.4f}, {figure['high']:+.4f}]"
+        for figure in facts["figures"]
+        if figure["measure"] != "mrr"
+    )
+    return f"{facts['made']}, {facts['mode']}, held out: {shown}"
 
 
 def _calibration(facts: dict[str, Any] | None) -> str | None:

@@ -7,16 +7,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from semsearch.confidence.signals import WIDTH, Nearest, Signals, signals
-from semsearch.hybrid import Words, rank_with_words
+from semsearch.hybrid import Rows, Words, rank_with_words
 from semsearch.ranking import QUERIES_AT_ONCE, Ranked
-from semsearch.store import BankReader, PhrasingRow
+from semsearch.store import PhrasingRow
 from semsearch.store.rows import ID_BITS, load_vectors, split_label
 from semsearch.types import Ids, Scores, Vectors
 from semsearch.view import Searchable
 
 
 def look(
-    reader: BankReader,
+    reader: Rows,
     view: Searchable,
     texts: Sequence[str],
     queries: Vectors,
@@ -96,7 +96,7 @@ class _Remembering:
 
 
 def read_signals(
-    reader: BankReader, near: Nearest, labels: Ids, texts: Sequence[str], queries: Vectors
+    reader: Rows, near: Nearest, labels: Ids, texts: Sequence[str], queries: Vectors
 ) -> Signals:
     """The signals of queries (m, d) whose nearest phrasings have these labels (m, w)."""
     around, of_hit = (_labels(labels, columns) for columns in near.read())

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semsearch.encoder import mteb
 from semsearch.encoder.batching import Distinct, plan
@@ -35,6 +36,9 @@ from semsearch.whitening import Whitening
 
 if TYPE_CHECKING:
     from mteb.models import ModelMeta
+
+Kernel: TypeAlias = NDArray[np.float32]
+"""(d, dim)"""
 
 # Texts that are tokenized at a time: bounds memory, and how long Ctrl-C waits.
 _CHUNK = 4096
@@ -243,7 +247,13 @@ class Encoder:
             raise EncoderError(
                 f"{self.source} has {self.dim} dimensions, the whitening {len(whitening.mean)}."
             )
-        added = Dense(whitening.weight, whitening.bias)
+        return self._with(Dense(whitening.weight, whitening.bias))
+
+    def mapped(self, kernel: Kernel) -> Encoder:
+        """This encoder with a linear map (dim, new dim) before the last step."""
+        return self._with(Dense(np.ascontiguousarray(kernel.T)))
+
+    def _with(self, added: Dense) -> Encoder:
         other = Encoder(self.source, self._layout, self._runtime, (*self._added, added))
         other._asked = self._asked
         return other
@@ -287,14 +297,17 @@ class Encoder:
         """What mteb files results under; with `encode` and the similarities, its protocol."""
         return mteb.model_meta(self)
 
-    def save(self, path: str | Path) -> None:
+    def save(self, path: str | Path, *, beside: Callable[[Path], None] | None = None) -> None:
         """Write a complete sentence-transformers directory; it appears whole or not at all.
+
+        Args:
+            beside: is called with the directory before it appears, to write more into it.
 
         Raises:
             EncoderError: something is there already.
             StorageError: the disk refused.
         """
-        save(self._layout, self._added, Path(path))
+        save(self._layout, self._added, Path(path), beside)
 
     def embed_batches(
         self, texts: Sequence[str], *, kind: Kind = "document"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,16 @@ _KEPT = {".json", ".txt", ".model", ".safetensors", ".py", ".md"}
 _TYPES = "sentence_transformers.models"
 
 
-def save(layout: Layout, added: Sequence[Dense], path: Path) -> None:
+def save(
+    layout: Layout,
+    added: Sequence[Dense],
+    path: Path,
+    beside: Callable[[Path], None] | None = None,
+) -> None:
     """Write the encoder with `added` modules to a new directory; all of it or nothing.
+
+    Args:
+        beside: writes more into the directory.
 
     Raises:
         EncoderError: something is at `path` already.
@@ -37,6 +45,8 @@ def save(layout: Layout, added: Sequence[Dense], path: Path) -> None:
     refuse_existing(path)
     with atomic_directory(path) as folder:
         _write(layout, added, folder)
+        if beside is not None:
+            beside(folder)
 
 
 def refuse_existing(path: Path) -> None:

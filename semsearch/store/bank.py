@@ -197,6 +197,33 @@ class BankReader:
         """The n oldest phrasings."""
         return list(self._phrasings(f"{_PHRASING} ORDER BY id LIMIT ?", (n,)))
 
+    def former_vectors(self, dim: int) -> dict[int, Vectors]:
+        """Vectors (dim,) that phrasings had before the index was improved, by their ids.
+
+        One that is damaged is left out: it can be made again.
+        """
+        if not self._connection.execute(
+            "SELECT 1 FROM sqlite_master WHERE name = 'former_vectors'"
+        ).fetchone():
+            return {}
+        query = "SELECT id, vector, checksum FROM former_vectors ORDER BY id"
+        return {
+            id_: load_vectors([blob], dim)[0]
+            for id_, blob, crc in self._connection.execute(query)
+            if isinstance(blob, bytes) and crc == checksum(id_, blob) and len(blob) == 4 * dim
+        }
+
+    def every_phrasing(self, meta: Meta) -> list[PhrasingRow]:
+        """Every phrasing, in the order they came.
+
+        Raises:
+            CorruptIndexError: a row is damaged, or rows are missing.
+        """
+        rows = list(self._phrasings(f"{_PHRASING} ORDER BY id", ()))
+        if len(rows) != meta.phrasings:
+            raise self._damaged(f"{meta.phrasings} phrasings expected, {len(rows)} found")
+        return rows
+
     def last_phrasing(self) -> int:
         """The highest id of a phrasing, 0 where there is none."""
         (last,) = self._connection.execute("SELECT max(id) FROM phrasings").fetchone()

@@ -68,6 +68,16 @@ class Meta:
     calibration: dict[str, Any] | None = None  # of `semsearch.confidence`
     words: WordTable | None = None  # the table of words, None where there is none
     lexical: dict[str, Any] | None = None  # what words count beside vectors, and what showed it
+    improved: dict[str, Any] | None = None  # what was proven, and what rollback restores
+
+    @property
+    def folders(self) -> dict[str, str | None]:
+        """The encoders inside the index that it needs, with their digests: its own, and the one
+        that a rollback restores."""
+        records = [asdict(self.encoder)]
+        if self.improved is not None:
+            records.append(self.improved["before"]["encoder"])
+        return {record["source"]: record["folder_digest"] for record in records if record["inside"]}
 
     def next(self, **changes: Any) -> Meta:
         """This meta after one more commit."""

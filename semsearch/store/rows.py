@@ -35,6 +35,11 @@ CREATE INDEX IF NOT EXISTS phrasings_question_id ON phrasings (question_id);
 CREATE TABLE IF NOT EXISTS tombstones (
     label INTEGER PRIMARY KEY
 );
+CREATE TABLE IF NOT EXISTS former_vectors (
+    id INTEGER PRIMARY KEY REFERENCES phrasings (id) ON DELETE CASCADE,
+    vector BLOB NOT NULL,
+    checksum INTEGER NOT NULL
+);
 """
 # AUTOINCREMENT: an id is never used twice, so "newer than the snapshot" is a comparison of ids.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -130,6 +130,44 @@ class BankWriter:
                     words=words,
                 )
             )
+
+    def exchange(
+        self, vectors: Mapping[int, Vectors], former: Mapping[int, Vectors], meta: Meta
+    ) -> Meta:
+        """Give every phrasing another vector, and keep others for `BankReader.former_vectors`.
+
+        Ids stay, so that whatever names a phrasing still does; snapshot and tombstones go.
+
+        Args:
+            vectors: (dim,) by the ids of all phrasings.
+            former: (dim,) by the ids of phrasings; empty drops those that are kept.
+            meta: what the index is after this, counts and generation still those of before.
+        """
+        with self._transaction():
+            ids = list(vectors)
+            rows = self._connection.execute(
+                "SELECT id, question_id, text FROM phrasings ORDER BY id"
+            ).fetchall()
+            if [id_ for id_, _, _ in rows] != sorted(ids):
+                raise CorruptIndexError(damaged(self.path, "its phrasings are not those it had"))
+            self._connection.executemany(
+                "UPDATE phrasings SET vector = ?, checksum = ? WHERE id = ?",
+                (
+                    (blob := dump_vector(vectors[id_]), checksum(id_, question_id, text, blob), id_)
+                    for id_, question_id, text in rows
+                ),
+            )
+            self._db["former_vectors"].delete_where()
+            self._db["former_vectors"].insert_all(
+                {
+                    "id": id_,
+                    "vector": (blob := dump_vector(vector)),
+                    "checksum": checksum(id_, blob),
+                }
+                for id_, vector in former.items()
+            )
+            self._db["tombstones"].delete_where()
+            return self._put(meta.next(snapshot=None, tombstones=0, tombstone_sum=0))
 
     def set_snapshot(self, meta: Meta) -> Meta:
         """Name a new snapshot, which holds every phrasing of now: the tombstones go."""

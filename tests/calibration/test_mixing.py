@@ -12,7 +12,7 @@ import pytest
 from semsearch import Index, SemsearchError, StandardQuestion
 from semsearch.calibration import calibrate, mixing, remove
 from semsearch.calibration.mixing import WEIGHTS, Mixing, decide
-from semsearch.calibration.run import mix
+from semsearch.calibration.weighing import mix
 from semsearch.evaluation.queries import LabelledQuery
 from semsearch.evaluation.retrieval import evaluate
 from semsearch.hybrid import scored

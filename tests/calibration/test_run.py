@@ -57,6 +57,29 @@ def test_an_index_is_calibrated_on_labels(index: Index) -> None:
     assert report.measured["coverage"].n == 24 and report.measured["refused"].n == 22
 
 
+def test_a_log_tells_how_many_queries_have_no_answer(index: Index, tmp_path: Path) -> None:
+    shares = []
+    for wanted in (True, False):
+        asked = [row["text"] for row in LABELLED if bool(row["key"]) is wanted] * 6
+        log = tmp_path / f"{wanted}.txt"
+        log.write_text("\n".join(asked) + "\n", encoding="utf-8")
+        report = calibrate(index, log=log)
+        share = report.calibration.unanswerable
+        assert share is not None and report.notes[0].startswith(f"Of {len(asked)} logged queries")
+        shares.append(share)
+        assert index.info()["calibration"]["unanswerable"] == share
+    assert shares[0] < 0.5 and shares[0] + 0.3 < shares[1]
+
+
+def test_a_log_is_no_share_that_was_given(index: Index, tmp_path: Path) -> None:
+    (log := tmp_path / "log.txt").write_text("hello\n" * 99, encoding="utf-8")
+    with pytest.raises(ValueError, match="given, or estimated"):
+        calibrate(index, log=log, unanswerable=0.2)
+    with pytest.raises(DataError, match="99 logged queries are too few"):
+        calibrate(index, log=log)
+    assert index.info()["calibration"] is None
+
+
 def test_a_search_gives_the_confidence_and_refuses_below_the_point(index: Index) -> None:
     before = index.search(ASKED, 2)
     assert [result.confidence for result in before] == [None] * 3

@@ -297,6 +297,9 @@ def test_the_examples_in_the_help_run(run: Run, tmp_path: Path, example: str) ->
     for name in ("new-questions.csv", "new.csv"):
         write_table(tmp_path / name, [{"question": "New?", "answer": "Yes."}])
     write_table(tmp_path / "queries.jsonl", [{"query": "lost card"}, {"query": "can i fly"}])
+    if "calibrate" in example:
+        many = [{"query": f"lost card {n}"} for n in range(120)]
+        write_table(tmp_path / "queries.jsonl", many)
     texts = [f"{word} number {n}" for n in range(40) for word in ("card", "refund", "parcel")]
     (tmp_path / "queries.txt").write_text("lost card\n几点开门\n", encoding="utf-8")
     write_table(tmp_path / "test.csv", [{"text": "lost card", "key": "card"}])

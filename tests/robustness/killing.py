@@ -79,10 +79,25 @@ def compact(directory: Path, encoder: str) -> None:
         index.compact()
 
 
+def improve(directory: Path, encoder: str) -> None:
+    from semsearch.improvement import improve
+
+    with Index.open(directory) as index:
+        assert improve(index, light=True).promoted
+
+
+def roll_back(directory: Path, encoder: str) -> None:
+    from semsearch.improvement import rollback
+
+    with Index.open(directory) as index:
+        rollback(index)
+
+
 OPERATIONS: dict[str, Callable[[Path, str], None]] = {
     operation.__name__: operation
     for operation in (
-        build, build_whitened, rebuild_whitened, sync, sync_with_snapshot, remove, compact
+        build, build_whitened, rebuild_whitened, sync, sync_with_snapshot, remove, compact,
+        improve, roll_back,
     )
 }  # fmt: skip
 

@@ -1,0 +1,121 @@
+"""Collect what a calibration is fitted on: labelled queries, and those made of the bank."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from semsearch import identity
+from semsearch.calibration import examples, prior, selfmade
+from semsearch.calibration.assembling import Assembled, assemble
+from semsearch.calibration.examples import Examples
+from semsearch.calibration.selfmade import SelfMade
+from semsearch.confidence.looking import look
+from semsearch.confidence.signals import Signals
+from semsearch.errors import DataError
+from semsearch.evaluation.queries import LabelledQuery
+from semsearch.hybrid import Words
+from semsearch.index import Index
+from semsearch.ranking import Score
+from semsearch.store import BankReader, Meta
+from semsearch.store.rows import ID_BITS
+from semsearch.types import Vectors
+from semsearch.view import View, lexicon_of
+
+
+def collect(
+    index: Index,
+    labels: Sequence[LabelledQuery],
+    unanswerable: float | None = None,
+    score: Score | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+    weight: float = 0.0,
+    log: Sequence[str] = (),
+) -> tuple[Assembled, Meta, dict[str, int]]:
+    """What a calibration is fitted on, the state of the index, and how much it held then.
+
+    Args:
+        weight: of words in the rank.
+        log: what users asked; of those, the share without an answer is estimated.
+
+    Raises:
+        DataError: there is too little to fit on.
+        EncoderMismatchError: another process built the index again with another encoder.
+    """
+    texts = [label.text for label in labels]
+    # Without labels nothing is encoded, so that no encoder is needed.
+    vectors = index.encoder.encode(texts, kind="query") if labels else None
+    logged = index.encoder.encode(log, kind="query") if log else None
+    reader = BankReader(index.path)
+    try:
+        with reader.reading() as meta:
+            if meta.questions < 2:
+                raise DataError(
+                    f"{index.path}: nothing can be learnt from {meta.questions} standard "
+                    "questions. Add some."
+                )
+            by_top3 = (score or meta.score) == "top3"
+            words = Words(lexicon_of(reader, meta), weight) if weight else None
+            own = None
+            seen: Signals | None = None
+            if vectors is not None or logged is not None:
+                identity.check(index.path, meta.encoder, index.encoder, reader.first_phrasings)
+                view = View.load(index.path, reader, meta, None)
+                if vectors is not None:
+                    own = _ask(reader, view, labels, vectors, by_top3, words)
+                if logged is not None:
+                    looked = look(reader, view, log, logged, 1, by_top3, words)
+                    seen = np.concatenate([signals for _, signals in looked])
+            made = _kept(index.path, meta, by_top3, weight) or selfmade.make(
+                reader, meta, by_top3=by_top3, seed=seed, progress=progress, words=words
+            )
+            bank = {
+                "questions": meta.questions,
+                "phrasings": meta.phrasings,
+                "last_phrasing": reader.last_phrasing(),
+            }
+            if seen is None:
+                return assemble(str(index.path), own, made, unanswerable), meta, bank
+            name = str(index.path)
+            share, fitted = prior.estimate(seen, lambda share: assemble(name, own, made, share))
+            note = f"Of {len(log):,} logged queries, {share:.0%} seem to have no answer."
+            return replace(fitted, notes=(note, *fitted.notes)), meta, bank
+    finally:
+        reader.close()
+
+
+def _kept(directory: Path, meta: Meta, by_top3: bool, weight: float) -> SelfMade | None:
+    """What `semsearch improve` made of the bank, with phrasings that its encoder had not learnt.
+
+    Those that it has learnt find their standard question more surely than any query will.
+    """
+    file = directory / meta.encoder.source / selfmade.FILE
+    if meta.improved is None or by_top3 != (meta.improved["score"] == "top3"):
+        return None
+    if weight != meta.improved["lexical"]:
+        return None
+    return SelfMade.load(file)
+
+
+def _ask(
+    reader: BankReader,
+    view: View,
+    labels: Sequence[LabelledQuery],
+    vectors: Vectors,
+    by_top3: bool,
+    words: Words | None,
+) -> Examples:
+    """Labelled queries with what they find."""
+    ids = {key: row.id for key, row in reader.questions_by_key(view.meta).items()}
+    texts = [label.text for label in labels]
+    hits: list[int] = []
+    found: list[Signals] = []
+    for ranked, signals in look(reader, view, texts, vectors, 1, by_top3, words):
+        hits += [int(best.labels[0]) >> ID_BITS for best in ranked]
+        found.append(signals)
+    expected = np.array([-1 if q.key is None else ids[q.key] for q in labels])
+    return examples.labelled(np.concatenate(found), np.array(hits) == expected, expected >= 0)

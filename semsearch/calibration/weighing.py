@@ -1,0 +1,82 @@
+"""Find out what words should count in an index: ask it, and the bank itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from semsearch import identity
+from semsearch.calibration import selfmade
+from semsearch.calibration.mixing import LEAST, Mixing, decide, outcomes
+from semsearch.errors import SemsearchError
+from semsearch.evaluation.queries import LabelledQuery
+from semsearch.hybrid import DEPTH, Exact, of_rows
+from semsearch.index import Index
+from semsearch.lexical import Lexical, Lexicon, Shares
+from semsearch.ranking import Ranked, Score, rank
+from semsearch.store import BankReader
+from semsearch.types import Ids, Vectors
+from semsearch.view import View, lexicon_of
+
+
+def mix(
+    index: Index,
+    labels: Sequence[LabelledQuery],
+    lexical: Lexical = "auto",
+    score: Score | None = None,
+    seed: int = 0,
+) -> Mixing:
+    """What words should count in an index; see `mixing.decide`. Errors as of `collect`."""
+    if lexical == "off":
+        return Mixing(0.0, "asked for")
+    asked = [label for label in labels if label.key is not None]
+    vectors = index.encoder.encode([q.text for q in asked], kind="query") if asked else None
+    reader = BankReader(index.path)
+    try:
+        with reader.reading() as meta:
+            if meta.phrasings < 2:
+                return Mixing(0.0, "too little")
+            if meta.improved is not None and lexical == "auto" and len(asked) < LEAST:
+                # An encoder that has learnt its phrasings finds them without any words.
+                return Mixing(**meta.lexical) if meta.lexical else Mixing(0.0, "not tried")
+            try:
+                lexicon = lexicon_of(reader, meta)
+            except SemsearchError:
+                if lexical == "on":
+                    raise
+                return Mixing(0.0, "no FTS5")
+            by_top3 = (score or meta.score) == "top3"
+            own = outcomes(
+                selfmade.asked(reader, meta, lexicon, by_top3=by_top3, seed=seed)
+                if meta.improved is None
+                else ()
+            )
+            by_labels = None
+            if vectors is not None:
+                identity.check(index.path, meta.encoder, index.encoder, reader.first_phrasings)
+                view = View.load(index.path, reader, meta, None)
+                near = _near(reader, view, lexicon, asked, vectors, by_top3)
+                by_labels, _ = outcomes(near)
+            return decide(own, by_labels, lexical, seed)
+    finally:
+        reader.close()
+
+
+def _near(
+    reader: BankReader,
+    view: View,
+    lexicon: Lexicon,
+    asked: Sequence[LabelledQuery],
+    vectors: Vectors,
+    by_top3: bool,
+) -> Iterator[tuple[int, Ranked, Shares, Exact]]:
+    """Labelled queries with what `outcomes` needs."""
+    ids = {key: row.id for key, row in reader.questions_by_key(view.meta).items()}
+    counts = view.counts if by_top3 else None
+    found = rank(view.search, vectors, DEPTH, len(view), counts)
+    for query, vector, near in zip(asked, vectors, found, strict=True):
+        assert query.key is not None
+
+        def exact(questions: Ids, vector: Vectors = vector) -> Ranked:
+            return of_rows(reader, questions, vector, counts)
+
+        yield ids[query.key], near, lexicon.shares(query.text), exact

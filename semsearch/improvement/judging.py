@@ -1,0 +1,319 @@
+"""Before and after on what an attempt has not learnt, and whether that is enough to promote it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semsearch.ann import Neighbours
+from semsearch.calibration.assembling import UNANSWERABLE
+from semsearch.calibration.examples import Examples, Mask, selfmade
+from semsearch.calibration.fitting import cross_validated
+from semsearch.calibration.selfmade import HeldOut, SelfMade, hold_out
+from semsearch.confidence.looking import look
+from semsearch.confidence.signals import Signals
+from semsearch.errors import DataError
+from semsearch.evaluation import bootstrap
+from semsearch.hybrid import Words
+from semsearch.improvement.asking import ranks
+from semsearch.improvement.material import Bank, Trial
+from semsearch.ranking import Score
+from semsearch.selection import Selection
+from semsearch.store import PhrasingRow
+from semsearch.store.rows import ID_BITS, dump_vector
+from semsearch.types import Ids, Vectors
+
+COVERAGE = 0.9
+"""Share of the queries with an answer that get one, where the precision is compared."""
+
+SHALLOW = 0.01
+"""What the first hit may lose where the loss is not proven."""
+
+_LEAST_JUDGED = 40
+
+Values = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One measure before and after on the same n queries, with the 95% interval of its gain."""
+
+    of: str  # "phrasings", "labelled", "new questions", "all"
+    measure: str  # "accuracy_at_1", "mrr", "precision"
+    n: int
+    before: float
+    after: float
+    low: float
+    high: float
+
+    @property
+    def gain(self) -> float:
+        return self.after - self.before
+
+    def to_dict(self) -> dict[str, Any]:
+        """Rounded, as JSON values."""
+        numbers = {name: round(getattr(self, name), 4) for name in ("before", "after")}
+        gain = {"difference": self.gain, "low": self.low, "high": self.high}
+        return {"of": self.of, "measure": self.measure, "n": self.n, **numbers} | {
+            name: round(value, 4) for name, value in gain.items()
+        }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """The bank and the queries as one encoder sees them.
+
+    Attributes:
+        vectors: (n, d) of the phrasings.
+        queries: (m, d) of the labelled queries that are held out.
+    """
+
+    vectors: Vectors
+    queries: Vectors
+
+
+def figures(
+    bank: Bank,
+    trial: Trial,
+    before: State,
+    after: State,
+    score: Score,
+    seed: int,
+    words: Words | None = None,
+) -> tuple[list[Figure], HeldOut | None, HeldOut | None]:
+    """All figures, and what was held out as the attempt sees it: phrasings, and new questions.
+
+    Where words count, first hits are those of the rank with them, and there is no MRR.
+    """
+    found: list[Figure] = []
+    sides = before, after
+    held = [[_held(bank, side.vectors, rows, score, words) for rows in (trial.phrasings, trial.new)]
+            for side in sides]  # fmt: skip
+    for number, (name, rows) in enumerate(
+        (("phrasings", trial.phrasings), ("new questions", trial.new))
+    ):
+        old, new = held[0][number], held[1][number]
+        if words is not None and old is not None and new is not None:
+            found.append(_gain(name, "accuracy_at_1", old.right, new.right, seed))
+        elif len(rows):
+            places = [_places(bank, side.vectors, rows, score) for side in sides]
+            found += _gains(name, places[0], places[1], seed)
+    found += _labelled(bank, trial, sides, score, seed, words)
+    found += _precision(held[0], held[1], seed)
+    return found, held[1][0], held[1][1]
+
+
+def first_hits(
+    bank: Bank, state: State, texts: Sequence[str], score: Score, words: Words | None
+) -> tuple[Ids, Signals]:
+    """The standard questions (m,) that come first for queries, and their signals (m, s)."""
+    everything = Selection((Neighbours.build(bank.labels, state.vectors),), len(bank))
+    hits: list[int] = []
+    found = []
+    rows = Rows(bank, state.vectors)
+    for ranked, signals in look(rows, everything, texts, state.queries, 1, score == "top3", words):
+        hits += [int(best.labels[0]) >> ID_BITS for best in ranked]
+        found.append(signals)
+    return np.array(hits, np.int64), np.concatenate(found)
+
+
+def _labelled(
+    bank: Bank,
+    trial: Trial,
+    sides: tuple[State, State],
+    score: Score,
+    seed: int,
+    words: Words | None,
+) -> list[Figure]:
+    # Those that expect an answer stand first.
+    asked = [query for query in trial.labelled if query.key is not None]
+    if not asked:
+        return []
+    expected = np.array([bank.ids[query.key or ""] for query in asked], np.int64)
+    states = [State(side.vectors, side.queries[: len(asked)]) for side in sides]
+    if words is not None:
+        texts = [query.text for query in asked]
+        right = [first_hits(bank, s, texts, score, words)[0] == expected for s in states]
+        return [_gain("labelled", "accuracy_at_1", right[0], right[1], seed)]
+    places = [ranks(s.queries, expected, s.vectors, bank.questions, score) for s in states]
+    return _gains("labelled", places[0], places[1], seed)
+
+
+def verdict(found: Iterable[Figure]) -> tuple[bool, str]:
+    """Whether an attempt is promoted, and why.
+
+    Promoted is what is shown to be better: the interval of the gain in accuracy@1 lies above 0 for
+    held-out phrasings, or for labelled queries. Nothing may be shown to be worse, and none of the
+    first hits may seem to be by more than a hundredth.
+    """
+    by_name = {(figure.of, figure.measure): figure for figure in found}
+    for figure in by_name.values():
+        if figure.high < 0:
+            return False, f"{_named(figure)} gets worse"
+        if figure.measure == "accuracy_at_1" and figure.gain < -SHALLOW:
+            return False, f"{_named(figure)} seems to get worse"
+    better = [
+        by_name[name, "accuracy_at_1"]
+        for name in ("labelled", "phrasings")
+        if (name, "accuracy_at_1") in by_name and by_name[name, "accuracy_at_1"].low > 0
+    ]
+    if not better:
+        return False, "it is not shown to find more right answers"
+    return True, f"{_named(better[0])} gets better"
+
+
+def precision_at(
+    confidence: Values, right: Values, answerable: Values, weights: Values, coverage: float
+) -> float:
+    """The precision where so many of the answerable queries are answered, the surest first."""
+    order = np.argsort(-confidence, kind="stable")
+    covered = np.cumsum((weights * answerable)[order])
+    if not covered[-1]:
+        return float("nan")
+    last = int(np.searchsorted(covered, coverage * covered[-1] - 1e-12))
+    answered = weights[order][: last + 1]
+    return float(answered @ right[order][: last + 1] / answered.sum())
+
+
+def selfmade_of(phrasings: HeldOut | None, new: HeldOut | None) -> SelfMade | None:
+    """What a calibration without labels is made of: phrasings and standard questions that the
+    attempt had not learnt; where none were held out, those that it had."""
+    if phrasings is None and new is None:
+        return None
+    parts = [part.queries() for part in (phrasings, new) if part is not None]
+    without = new.queries() if new is not None else parts[0]
+    return SelfMade(
+        asked=np.concatenate([part.asked for part in parts]),
+        right=np.concatenate([part.right for part in parts]),
+        asked_groups=np.concatenate([part.asked_groups for part in parts]),
+        alone=without.alone,
+        topic=without.topic,
+        groups=without.groups,
+    )
+
+
+class Rows:
+    """The phrasings of a bank with the vectors of an attempt."""
+
+    def __init__(self, bank: Bank, vectors: Vectors) -> None:
+        self._bank, self._vectors = bank, vectors
+        self._place = {row.id: n for n, row in enumerate(bank.rows)}
+
+    def phrasings(self, ids: Iterable[int]) -> dict[int, PhrasingRow]:
+        found = {}
+        for id_ in ids:
+            n = self._place[id_]
+            row = self._bank.rows[n]
+            vector = dump_vector(self._vectors[n])
+            found[id_] = PhrasingRow(id_, row.question_id, row.text, vector, 0)
+        return found
+
+    def phrasings_of(self, question_ids: Sequence[int]) -> dict[int, list[PhrasingRow]]:
+        wanted = np.flatnonzero(np.isin(self._bank.questions, question_ids))
+        rows = self.phrasings(self._bank.rows[n].id for n in wanted.tolist())
+        found: dict[int, list[PhrasingRow]] = {id_: [] for id_ in question_ids}
+        for row in rows.values():
+            found[row.question_id].append(row)
+        return found
+
+
+def _held(
+    bank: Bank, vectors: Vectors, rows: Ids, score: Score, words: Words | None
+) -> HeldOut | None:
+    if not len(rows):
+        return None
+    return hold_out(
+        Rows(bank, vectors), bank.labels, vectors, rows, by_top3=score == "top3", words=words
+    )
+
+
+def _places(bank: Bank, vectors: Vectors, rows: Ids, score: Score) -> NDArray[np.int64]:
+    return ranks(vectors[rows], bank.questions[rows], vectors, bank.questions, score, rows)
+
+
+def _gains(of: str, before: NDArray[np.int64], after: NDArray[np.int64], seed: int) -> list[Figure]:
+    measures: Mapping[str, Callable[[NDArray[np.int64]], Values]] = {
+        "accuracy_at_1": lambda places: np.asarray(places == 1, np.float64),
+        "mrr": lambda places: 1.0 / places,
+    }
+    return [
+        _gain(of, name, measure(before), measure(after), seed) for name, measure in measures.items()
+    ]
+
+
+def _gain(of: str, name: str, old: Values | Mask, new: Values | Mask, seed: int) -> Figure:
+    low, high = bootstrap.difference_interval(new, old, seed)
+    return Figure(of, name, len(old), float(old.mean()), float(new.mean()), low, high)
+
+
+def _precision(
+    before: list[HeldOut | None], after: list[HeldOut | None], seed: int
+) -> list[Figure]:
+    """The calibrated precision at a coverage, on the same queries before and after."""
+    made = [_paired(parts, before, after) for parts in (before, after)]
+    if made[0] is None or made[1] is None:
+        return []
+    sides: list[tuple[Values, Examples]] = []
+    for examples in made:
+        assert examples is not None
+        try:
+            sides.append((cross_validated(examples, seed), examples))
+        except DataError:  # all right, or none: there is nothing to be unsure of
+            return []
+    n = len(sides[0][0])
+    drawn: list[tuple[float, float]] = []
+    for rows in bootstrap.resamples(n, seed):
+        drawn += [tuple(_measured(*side, row) for side in sides) for row in rows]  # type: ignore[misc]
+    old, new = (_measured(*side, np.arange(n)) for side in sides)
+    low, high = bootstrap.interval(np.array([b - a for a, b in drawn]))
+    return [Figure("all", "precision", n, old, new, low, high)]
+
+
+def _measured(confidence: Values, examples: Examples, rows: Ids) -> float:
+    return precision_at(
+        confidence[rows],
+        examples.right[rows].astype(np.float64),
+        examples.answerable[rows].astype(np.float64),
+        examples.weights[rows],
+        COVERAGE,
+    )
+
+
+def _paired(
+    parts: list[HeldOut | None], before: list[HeldOut | None], after: list[HeldOut | None]
+) -> Examples | None:
+    """Held-out queries of one side that the other side has, too."""
+    kept: list[tuple[HeldOut, Mask] | None] = []
+    for part, one, other in zip(parts, before, after, strict=True):
+        if part is None or one is None or other is None:
+            kept.append(None)
+            continue
+        # Those whose own standard question comes first by both: what comes next is no answer.
+        refusable = (one.right & other.right) | ~part.several
+        kept.append((part, refusable))
+    asked = [item for item in kept if item is not None]
+    without = kept[1] or kept[0]
+    if without is None or not asked:
+        return None
+    part, refusable = without
+    made = SelfMade(
+        asked=np.concatenate([p.asked[p.several] for p, _ in asked]),
+        right=np.concatenate([p.right[p.several] for p, _ in asked]),
+        asked_groups=np.concatenate([p.groups[p.several] for p, _ in asked]),
+        alone=part.alone[refusable],
+        topic=part.topic[refusable],
+        groups=part.groups[refusable],
+    )
+    n = len(made.right)
+    if n < _LEAST_JUDGED or not len(made.groups):
+        return None
+    return selfmade(made, n * (1 - UNANSWERABLE), n * UNANSWERABLE, (True, True))
+
+
+def _named(figure: Figure) -> str:
+    measure = {"accuracy_at_1": "accuracy@1", "mrr": "MRR", "precision": "precision"}
+    return f"{measure[figure.measure]} of {figure.of}"

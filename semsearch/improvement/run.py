@@ -1,0 +1,349 @@
+"""Improve an index: try, prove, and only then let it answer otherwise."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from time import perf_counter
+from typing import Any, cast
+
+import numpy as np
+
+from semsearch.calibration import CalibrationReport, examples, selfmade
+from semsearch.calibration.assembling import assemble
+from semsearch.calibration.mixing import Mixing
+from semsearch.calibration.run import fit_on
+from semsearch.calibration.selfmade import SelfMade
+from semsearch.encoder import Encoder
+from semsearch.encoding import text_warnings
+from semsearch.errors import DataError
+from semsearch.hybrid import Words
+from semsearch.improvement import judging, linear, queries
+from semsearch.improvement.judging import Figure, State
+from semsearch.improvement.material import LEAST, Bank, Lesson, Trial, arrange
+from semsearch.improvement.queries import Queries
+from semsearch.improvement.report import ImprovementReport
+from semsearch.improvement.start import Start
+from semsearch.index import Index
+from semsearch.ranking import Score
+from semsearch.recipe import Recipe
+from semsearch.store import Meta
+from semsearch.swapping import Improvement, RolledBack, roll_back, swap
+from semsearch.writing import writing
+
+Watch = Callable[[str, int, int, "float | None"], None]
+"""Called with what is being done, how much of it is done, how much there is, and a loss."""
+
+_LOW = 0.4  # accuracy@1 below which something is wrong with bank or encoder
+
+
+def improve(
+    index: Index,
+    *,
+    labelled: Any = None,
+    log: str | Path | None = None,
+    light: bool = False,
+    steps: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    wait_seconds: float = 0.0,
+    progress: Watch | None = None,
+    **table: Any,
+) -> ImprovementReport:
+    """Teach the encoder of an index its own bank, and promote it where that is shown to help.
+
+    An attempt learns the bank without a fifth of its phrasings and without a tenth of its standard
+    questions, and is asked those; see `judging.verdict` for what promotes it. Then the same is
+    learnt of everything, the bank is encoded and calibrated again, and the index answers with it
+    from one transaction on. An index that was improved before begins again at the encoder that it
+    had before.
+
+    Args:
+        labelled: labelled queries, as `calibrate` takes them: half of those that expect an answer
+            are learnt, the others are held out.
+        log: a query log; its confident answers are learnt.
+        light: fit a linear map behind the encoder; else train it, which needs torch.
+        steps: of training, in place of what fits the size of the bank.
+        device: where it is trained: "cpu", "cuda" or "auto".
+        wait_seconds: how long to wait for another writer, at the end.
+        **table: what `read_labelled` takes besides.
+
+    Raises:
+        DataError: a table cannot be used, or the bank is too small to be learnt.
+        EncoderError: the encoder cannot be trained.
+        IndexBusyError: another process is writing, or has built the index again meanwhile.
+        StorageError: the disk refused; the index is as it was.
+    """
+    if not light:
+        from semsearch.improvement import finetuning
+
+        finetuning.require()
+    began = perf_counter()
+    start = Start.of(index)
+    found = queries.read(labelled, log, set(start.bank.keys.values()), **table)
+    attempt = _Attempt(start.asked(found.labelled), found, light, steps, seed, device, progress)
+    report = attempt.run(wait_seconds)
+    return replace(report, seconds=perf_counter() - began)
+
+
+def rollback(index: Index, *, wait_seconds: float = 0.0) -> RolledBack | None:
+    """Undo `improve`: the encoder, the vectors and the calibration from before.
+
+    Returns:
+        None where the index was not improved.
+
+    Raises:
+        EncoderError: the encoder from before cannot be loaded; nothing changed.
+        IndexBusyError: another process is writing.
+    """
+    with writing(index.path, wait_seconds=wait_seconds) as change:
+        return roll_back(change, Recipe())
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One attempt, from what is there to what becomes of it."""
+
+    start: Start
+    queries: Queries
+    light: bool
+    steps: int | None
+    seed: int
+    device: str
+    progress: Watch | None
+
+    def run(self, wait_seconds: float) -> ImprovementReport:
+        start = self.start
+        report = ImprovementReport(
+            str(start.directory), "light" if self.light else "fine-tuning", False, ""
+        )
+        notes = self._notes()
+        trial = arrange(start.bank, self.queries.labelled, self.queries.logged, self.seed)
+        if trial is None or len(np.unique(trial.learnt.questions)) < 2:
+            reason = (
+                f"{len(start.bank):,} phrasings are too few to show anything: at least {LEAST} must"
+                " be held out, of standard questions that keep two others. Add phrasings, or give "
+                "labelled queries with --labelled"
+            )
+            return replace(report, reason=reason, notes=tuple(notes))
+        before = self._asked(trial, start.state)
+        with tempfile.TemporaryDirectory(prefix="semsearch-improve-") as work:
+            tried, settings = self._learn(trial.learnt, Path(work) / "trial", None)
+            after = self._asked(trial, tried.state)
+            figures, held, new = judging.figures(
+                start.bank, trial, before, after, self._score, self.seed, start.words
+            )
+            promoted, reason = judging.verdict(figures)
+            notes += _notes_on(figures, trial)
+            report = replace(
+                report,
+                promoted=promoted,
+                reason=reason,
+                figures=tuple(figures),
+                learnt=len(trial.everything),
+                held_out={
+                    "phrasings": len(trial.phrasings),
+                    "new_questions": len(trial.new),
+                    "labelled": len(trial.labelled),
+                },
+                settings=settings,
+                notes=tuple(notes),
+            )
+            if not promoted:
+                return report
+            made = judging.selfmade_of(held, new)
+            calibration, more = self._calibrate(trial, after, made)
+            report = replace(report, calibration=calibration, notes=(*notes, *more))
+            final, _ = self._learn(trial.everything, Path(work) / "final", settings)
+            self._swap(final, made, report, wait_seconds)
+        return report
+
+    @property
+    def _score(self) -> Score:
+        return cast(Score, self.start.meta.score)
+
+    def _learn(
+        self, lesson: Lesson, work: Path, settings: dict[str, Any] | None
+    ) -> tuple[_Learnt, dict[str, Any]]:
+        """Learn a lesson, as settings say where there are some."""
+        mapped, chosen = self._map(lesson, settings)
+        if self.light:
+            return mapped, chosen
+        from semsearch.improvement import finetuning
+
+        steps = self.steps or finetuning.steps_for(len(lesson))
+        work.mkdir()
+        encoder = finetuning.finetune(
+            mapped.encoder,
+            lesson,
+            work,
+            steps=steps,
+            seed=self.seed,
+            device=self.device,
+            progress=self._stage("training"),
+        )
+        texts = list(dict.fromkeys(self.start.bank.texts))
+        show = self._stage("encoding")
+        done = 0
+
+        def finished(n: int) -> None:
+            nonlocal done
+            done += n
+            show(done, len(texts), None)
+
+        vectors = dict(zip(texts, encoder.encode(texts, progress=finished), strict=True))
+        state = State(
+            np.stack([vectors[text] for text in self.start.bank.texts]),
+            encoder.encode([q.text for q in self.queries.labelled], kind="query"),
+        )
+        return _Learnt(encoder, state), {**chosen, "steps": steps, **finetuning.SETTINGS}
+
+    def _map(
+        self, lesson: Lesson, settings: dict[str, Any] | None
+    ) -> tuple[_Learnt, dict[str, Any]]:
+        start = self.start
+        known = dict(zip(start.bank.texts, start.state.vectors, strict=True))
+        asked = dict(zip((q.text for q in self.queries.labelled), start.state.queries, strict=True))
+        missing = [t for t in dict.fromkeys(lesson.texts) if t not in known and t not in asked]
+        known = asked | known
+        known |= dict(zip(missing, start.encoder.encode(missing, kind="query"), strict=True))
+        vectors = np.stack([known[text] for text in lesson.texts])
+        if settings is None:
+            choice = linear.choose(vectors, lesson.questions, self._score, self.seed)
+        else:
+            choice = linear.Choice(settings["ridge"], settings["beta"])
+        kernel = linear.fit(vectors, lesson.questions, choice)
+        state = State(
+            *(linear.unit(part @ kernel) for part in (start.state.vectors, start.state.queries))
+        )
+        encoder = start.encoder if choice.beta == 0 else start.encoder.mapped(kernel)
+        return _Learnt(encoder, state), asdict(choice)
+
+    def _stage(self, name: str) -> Callable[[int, int, float | None], None]:
+        def show(done: int, total: int, loss: float | None = None) -> None:
+            if self.progress is not None:
+                self.progress(name, done, total, loss)
+
+        return show
+
+    def _asked(self, trial: Trial, state: State) -> State:
+        """The same with the queries that are held out, in the order of the trial."""
+        row = {id(query): n for n, query in enumerate(self.queries.labelled)}
+        return State(state.vectors, state.queries[[row[id(q)] for q in trial.labelled]])
+
+    def _notes(self) -> list[str]:
+        skipped = self.queries.skipped
+        return [f"{skipped} bad rows of the labelled queries are left out."] * bool(skipped) + [
+            warning.message
+            for warning in text_warnings(self.start.encoder, self.start.bank.texts)
+            if warning.kind == "unknown_tokens"
+        ]
+
+    def _calibrate(
+        self, trial: Trial, after: State, made: SelfMade | None
+    ) -> tuple[CalibrationReport | None, list[str]]:
+        """A calibration of what the attempt makes of what it has not learnt."""
+        start = self.start
+        if made is None:
+            return None, ["Too little was held out to calibrate the index on itself."]
+        bank = {
+            "questions": start.meta.questions,
+            "phrasings": start.meta.phrasings,
+            "last_phrasing": start.last_phrasing,
+        }
+        labels = _labels(start.bank, trial, after, self._score, start.words)
+        try:
+            report = fit_on(
+                assemble(str(start.directory), labels, made, None),
+                index=str(start.directory),
+                bank=bank,
+                score=self._score,
+                source="the bank itself" if labels is None else "labelled queries held out",
+                mixed=_mixed(start.meta),
+                seed=self.seed,
+                **_point(start.meta),
+            )
+        except DataError as error:
+            return None, [f"Not calibrated: {error}"]
+        return report, [*report.notes]
+
+    def _swap(
+        self, final: _Learnt, made: SelfMade | None, report: ImprovementReport, wait: float
+    ) -> None:
+        start = self.start
+
+        def fill(folder: Path) -> None:
+            if made is not None:
+                made.save(folder / selfmade.FILE)
+
+        proof = {
+            "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "mode": report.mode,
+            "seed": self.seed,
+            "reason": report.reason,
+            "figures": [figure.to_dict() for figure in report.figures],
+            "learnt": report.learnt,
+            "held_out": report.held_out,
+            "settings": report.settings,
+        }
+        calibration = report.calibration
+        improvement = Improvement(
+            final.encoder,
+            fill,
+            dict(zip(start.bank.texts, final.state.vectors, strict=True)),
+            None if calibration is None else calibration.calibration.to_dict(),
+            proof,
+        )
+        with writing(start.directory, wait_seconds=wait) as change:
+            swap(change, improvement, start.meta)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Learnt:
+    encoder: Encoder
+    state: State
+
+
+def _labels(
+    bank: Bank, trial: Trial, after: State, score: Score, words: Words | None
+) -> examples.Examples | None:
+    """Held-out labelled queries to calibrate on; None where they are too few to say anything."""
+    asked = trial.labelled
+    if len(asked) < LEAST or all(query.key is None for query in asked):
+        return None
+    hits, found = judging.first_hits(bank, after, [q.text for q in asked], score, words)
+    expected = np.array([-1 if query.key is None else bank.ids[query.key] for query in asked])
+    return examples.labelled(found, hits == expected, expected >= 0)
+
+
+def _mixed(meta: Meta) -> Mixing:
+    """What words count, as it was found out before."""
+    return Mixing(**meta.lexical) if meta.lexical else Mixing(0.0, "not tried")
+
+
+def _point(meta: Meta) -> dict[str, Any]:
+    """The operating point that the owner chose before, as an argument of `fit_on`."""
+    name, _, value = str((meta.calibration or {}).get("point", "")).partition(" ")
+    return {name: float(value)} if name in ("precision", "coverage") and value else {}
+
+
+def _notes_on(figures: Sequence[Figure], trial: Trial) -> list[str]:
+    notes = []
+    for figure in figures:
+        asked = figure.measure == "accuracy_at_1" and figure.of != "new questions"
+        if asked and figure.before < _LOW:
+            notes.append(
+                f"Only {figure.before:.0%} of the {figure.of} that were held out find their "
+                "standard question: there are few of each, many stand under the wrong one, or the "
+                "encoder does not know their language."
+            )
+    if not len(trial.new):
+        notes.append(
+            "Too few standard questions to hold some out whole: how the improved encoder treats "
+            "queries without an answer is judged on standard questions that it has learnt, and too "
+            "kindly."
+        )
+    return notes

@@ -1,0 +1,75 @@
+"""An index as it is before it is improved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from semsearch.encoder import Encoder
+from semsearch.evaluation.queries import LabelledQuery
+from semsearch.hybrid import Words
+from semsearch.improvement.judging import State
+from semsearch.improvement.material import Bank
+from semsearch.index import Index
+from semsearch.recipe import Recipe
+from semsearch.store import BankReader, Meta
+from semsearch.store.rows import load_vectors
+from semsearch.swapping import encoder_before, weight
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """An index as it is before an attempt.
+
+    Attributes:
+        encoder: the one that is improved.
+        state: what it makes of the bank and of the queries.
+        words: what words count in the rank, None where they do not.
+    """
+
+    directory: Path
+    meta: Meta
+    bank: Bank
+    encoder: Encoder
+    state: State
+    last_phrasing: int
+    words: Words | None
+
+    @classmethod
+    def of(cls, index: Index) -> Start:
+        reader = BankReader(index.path)
+        try:
+            with reader.reading() as meta:
+                rows = reader.every_phrasing(meta)
+                by_key = reader.questions_by_key(meta)
+                former = reader.former_vectors(meta.dim) if meta.improved else {}
+                last = reader.last_phrasing()
+                searchable = bool(weight(meta)) and reader.postings(meta) is not None
+        finally:
+            reader.close()
+        bank = Bank(rows, {row.id: key for key, row in by_key.items()})
+        if meta.improved is None:
+            encoder = index.encoder
+            vectors = load_vectors([row.vector for row in rows], meta.dim)
+            runs = ((record.runtime, record.precision) for record in (encoder, meta.encoder))
+            if len(set(runs)) > 1:  # what a map stretches is to be the same for all
+                vectors = encoder.encode(bank.texts)
+        else:
+            encoder = encoder_before(index.path, meta, rows, former, Recipe())
+            vectors = np.empty((len(rows), meta.dim), np.float32)
+            new = [n for n, row in enumerate(rows) if row.id not in former]
+            for n, row in enumerate(rows):
+                if row.id in former:
+                    vectors[n] = former[row.id]
+            vectors[new] = encoder.encode([rows[n].text for n in new])
+        nothing = np.zeros((0, meta.dim), np.float32)
+        words = Words(bank.lexicon(), weight(meta)) if searchable else None
+        return cls(index.path, meta, bank, encoder, State(vectors, nothing), last, words)
+
+    def asked(self, labelled: Sequence[LabelledQuery]) -> Start:
+        """The same with queries."""
+        queries = self.encoder.encode([query.text for query in labelled], kind="query")
+        return replace(self, state=State(self.state.vectors, queries))
