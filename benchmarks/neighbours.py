@@ -422,11 +422,11 @@ def _lists(n: int) -> int:
 SIDES: dict[str, tuple[Callable[..., Search], tuple[int, ...]]] = {
     "semsearch Flat": (_semsearch(lambda n, d: EXACT), (0,)),
     "semsearch auto": (_semsearch(automatic), NPROBES),
-    "semsearch, vectors in 32 bits": (
+    "semsearch (32-bit vectors)": (
         _semsearch(lambda n, d: clusters(_lists(n), d, ",RFlat", 1)),
         NPROBES,
     ),
-    "semsearch, vectors in 8 bits": (
+    "semsearch (8-bit vectors)": (
         _semsearch(lambda n, d: clusters(_lists(n), d, ",Refine(SQ8)", 1)),
         NPROBES,
     ),

@@ -1,11 +1,13 @@
 """Whether an index knows when it does not know: confidence, refusals, calibration error.
 
 Banks are built with `Index.build`: the standard questions with the published train texts as
-phrasings. Each is calibrated twice, on the bank itself and on labelled queries, and then asked the
-published test queries. clinc150 comes with queries that have no answer; of every bank there is also
-a half: half of the standard questions are removed, so that about half of its queries have none, on
-topics that the bank is full of. Labels are clinc150's dev and oos_dev, elsewhere every other test
-query; the figures are then of the rest. No out-of-scope query is seen by a calibration on the bank.
+phrasings. Each is calibrated three times: on the bank itself, on the bank and a log of queries
+without labels (every other test query, measured on the rest), and on labelled queries. It is then
+asked the published test queries. clinc150 comes with queries that have no answer; of every bank
+there is also a half: half of the standard questions are removed, so that about half of its queries
+have none, on topics that the bank is full of. Labels are clinc150's dev and oos_dev, elsewhere
+every other test query; the figures are then of the rest. No out-of-scope label is seen by a
+calibration on the bank or on a log.
 
 Baseline, in the same run: a threshold of the bare cosine, chosen on the same queries by the same
 rule.
@@ -29,7 +31,7 @@ import pyarrow.parquet as parquet
 from answer_quality import Memory
 
 from semsearch import Encoder, Index
-from semsearch.calibration import calibrate, plots
+from semsearch.calibration import calibrate, plots, prior
 from semsearch.calibration.collecting import collect
 from semsearch.calibration.points import Curve, Judged, measure, reliability
 from semsearch.confidence import SIGNALS
@@ -91,16 +93,21 @@ def measured(encoder_name: str, encoder: Memory, bank: Bank) -> list[dict[str, A
         Index.build(bank.questions, Path(folder) / "index", encoder=encoder) as index,
     ):
         index._encoder = encoder  # the queries are remembered, too
-        ways: list[tuple[str, list[LabelledQuery], list[LabelledQuery]]] = [
-            ("the bank itself", [], bank.test)
+        every_other, rest = bank.test[::2], bank.test[1::2]
+        log = Path(folder) / "log.txt"
+        log.write_text("".join(f"{query.text}\n" for query in every_other), encoding="utf-8")
+        ways: list[tuple[str, list[LabelledQuery], list[LabelledQuery], Path | None]] = [
+            ("the bank itself", [], bank.test, None)
         ]
+        if len(every_other) >= prior.LEAST:
+            ways.append(("the bank and a log", [], rest, log))
         if bank.labels is None:
-            ways.append(("labels", bank.test[::2], bank.test[1::2]))
+            ways.append(("labels", every_other, rest, None))
         else:
-            ways.append(("labels", bank.labels, bank.test))
-        for way, labels, test in ways:
+            ways.append(("labels", bank.labels, bank.test, None))
+        for way, labels, test, asked in ways:
             record = {"encoder": encoder_name, "bank": bank.name, "calibrated_on": way}
-            records.append(record | _measured(index, labels, test))
+            records.append(record | _measured(index, labels, test, asked))
             print(table(records[-1:]).splitlines()[-1], flush=True)
     return records
 
@@ -120,10 +127,10 @@ def _plots(root: Path) -> None:
 
 
 def _measured(
-    index: Index, labels: list[LabelledQuery], test: list[LabelledQuery]
+    index: Index, labels: list[LabelledQuery], test: list[LabelledQuery], log: Path | None
 ) -> dict[str, Any]:
     rows = [{"text": query.text, "key": query.key or ""} for query in labels]
-    report = calibrate(index, rows or None, seed=SEED)
+    report = calibrate(index, rows or None, log=log, seed=SEED)
     results = index.search([query.text for query in test], 1, refused=True)
     best = [result.hits[0] for result in results]
     right = np.array([hit.key == query.key for hit, query in zip(best, test, strict=True)])
@@ -136,7 +143,7 @@ def _measured(
 
     by_confidence = measure(judged(confidence), report.calibration.threshold)
     by_cosine = measure(judged(cosine), _cosine_point(index, labels))
-    precise = calibrate(index, rows or None, precision=PRECISION, seed=SEED)
+    precise = calibrate(index, rows or None, log=log, precision=PRECISION, seed=SEED)
     promise = measure(judged(confidence), precise.calibration.threshold)
     oracle = Curve.of(judged(confidence))
     return {
@@ -144,6 +151,8 @@ def _measured(
         "unanswerable": int((~answerable).sum()),
         "labels": len(labels),
         "accuracy_at_1": round(float(right[answerable].mean()), 4),
+        "assumed_unanswerable": report.calibration.unanswerable,
+        "words": report.lexical.weight,
         "threshold": round(report.calibration.threshold, 4),
         "in_scope_accuracy": by_confidence["right"].to_dict(),
         "out_of_scope_recall": by_confidence["refused"].to_dict(),

@@ -29,6 +29,7 @@ PAGES = (
     "docs/review.md",
     "docs/improve.md",
     "docs/training.md",
+    "docs/tuning.md",
     "docs/trust.md",
     "benchmarks/README.md",
 )
@@ -140,6 +141,29 @@ def encoding() -> str:
         )  # fmt: skip
     columns = ["encoder, runtime, precision", "texts a second", "ratio to the first [min, max]",
                "of the GEMM peak", "cosine: mean, least", "STS-B"]  # fmt: skip
+    return _table(columns, rows)
+
+
+def _neighbours(name: str, baseline: str) -> str:
+    """Everybody at one recall, on the queries that did not choose the setting."""
+    result = _result(name)
+    rows = []
+    for side, found in result["sides"].items():
+        rounds, memory = found["rounds"], found["memory"]
+        ratios = [
+            mine["qps"] / theirs["qps"]
+            for mine, theirs in zip(rounds, result["sides"][baseline]["rounds"], strict=True)
+        ]
+        rows.append(
+            [side, f"{rounds[0]['recall']:.4f}",
+             f"{statistics.median(one['qps'] for one in rounds):,.0f}",
+             f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]",
+             f"{statistics.median(one['p50_ms'] for one in rounds):.2f}",
+             f"{memory['own'] / result['n']:,.0f} + {memory['mapped'] / result['n']:,.0f}",
+             f"{found['build_seconds']:.0f}"]
+        )  # fmt: skip
+    columns = ["", "recall@10", "queries a second, in a batch", f"of {baseline} [min, max]",
+               "one query, ms", "bytes a vector, own + mapped", "built in s"]  # fmt: skip
     return _table(columns, rows)
 
 
@@ -570,12 +594,15 @@ BLOCKS: dict[str, Callable[[], str]] = {
     ),
     "hybrid.cost": hybrid_cost,
     "trust.bank": lambda: _trust("the bank itself"),
+    "trust.log": lambda: _trust("the bank and a log"),
     "trust.labels": lambda: _trust("labels"),
     "review": review,
     "review.clean": review_clean,
     "gaps": gaps,
     "improve": improve,
     "encoding": encoding,
+    "neighbours": lambda: _neighbours("neighbours_minilm_100000", "hnswlib"),
+    "neighbours.million": lambda: _neighbours("neighbours_embedded_1000000", "semsearch Flat"),
 }
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from semsearch.calibration.examples import Examples, joined, selfmade
-from semsearch.calibration.selfmade import SelfMade
+from semsearch.calibration.heldout import SelfMade
 from semsearch.confidence import SIGNALS
 from semsearch.errors import DataError
 from semsearch.ranking import VERBATIM

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from semsearch import identity
-from semsearch.calibration import examples, prior, selfmade
+from semsearch.calibration import examples, heldout, prior, selfmade
 from semsearch.calibration.assembling import Assembled, assemble
 from semsearch.calibration.examples import Examples
-from semsearch.calibration.selfmade import SelfMade
+from semsearch.calibration.heldout import SelfMade
 from semsearch.confidence.looking import look
 from semsearch.confidence.signals import Signals
 from semsearch.errors import DataError
@@ -93,7 +93,7 @@ def _kept(directory: Path, meta: Meta, by_top3: bool, weight: float) -> SelfMade
 
     Those that it has learnt find their standard question more surely than any query will.
     """
-    file = directory / meta.encoder.source / selfmade.FILE
+    file = directory / meta.encoder.source / heldout.FILE
     if meta.improved is None or by_top3 != (meta.improved["score"] == "top3"):
         return None
     if weight != meta.improved["lexical"]:

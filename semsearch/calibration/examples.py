@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from semsearch.calibration.selfmade import SelfMade
+from semsearch.calibration.heldout import SelfMade
 from semsearch.confidence.signals import SIGNALS, Signals
 from semsearch.types import Ids
 

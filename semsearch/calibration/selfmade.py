@@ -9,16 +9,13 @@ query on a topic that the bank has nothing on. All from stored vectors by exact 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from semsearch.calibration.heldout import HeldOut, SelfMade
 from semsearch.confidence.looking import read_signals, with_hits
-from semsearch.confidence.signals import SIGNALS, WIDTH, Nearest, Signals
-from semsearch.errors import CorruptIndexError
+from semsearch.confidence.signals import WIDTH, Nearest, Signals
 from semsearch.hybrid import DEPTH, Exact, Rows, Words, fuse, scored
 from semsearch.lexical import Lexicon, Shares
 from semsearch.ranking import VERBATIM, Counts, Ranked, rank
@@ -32,90 +29,9 @@ PHRASINGS = 2000
 TOPIC = 0.1
 """Share of the standard questions that are held out as one topic."""
 
-FILE = "selfmade.npz"
-"""In the folder of an improved encoder: queries made with phrasings that it had not learnt."""
-
 _CELLS = 1 << 24  # similarities that are held at a time: bounds memory
 
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class SelfMade:
-    """Queries made of the bank; each group is a standard question that they were held out of.
-
-    Attributes:
-        asked: signals (n, s) of phrasings held out one at a time.
-        right: (n,) whether the top hit is the standard question they are of.
-        asked_groups: (n,).
-        alone: signals (m, s) of phrasings held out with their standard question.
-        topic: signals (m, s) of the same, held out with all that is like it.
-        groups: (m,) of both.
-    """
-
-    asked: Signals
-    right: Mask
-    asked_groups: Ids
-    alone: Signals
-    topic: Signals
-    groups: Ids
-
-    def save(self, path: Path) -> None:
-        """Write it to a file that `load` reads."""
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        np.savez(path, names=np.array(SIGNALS), **arrays)
-
-    @classmethod
-    def load(cls, path: Path) -> SelfMade:
-        """What `save` wrote.
-
-        Raises:
-            CorruptIndexError: the file cannot be read, or holds other signals.
-        """
-        try:
-            with np.load(path, allow_pickle=False) as arrays:
-                if arrays["names"].tolist() != list(SIGNALS):
-                    raise ValueError("its signals are those of another version")
-                return cls(**{name: arrays[name] for name in _ARRAYS})
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise CorruptIndexError(
-                f"{path}: {error}. Calibrate on labelled queries, or roll back and improve again."
-            ) from error
-
-
-_ARRAYS = ("asked", "right", "asked_groups", "alone", "topic", "groups")
-
-
-@dataclass(frozen=True, slots=True)
-class HeldOut:
-    """Some phrasings, each held out in three ways, whatever they find then.
-
-    Attributes:
-        groups: (n,) the standard questions they are of.
-        asked, alone, topic: signals (n, s), as of `SelfMade`.
-        right: (n,) whether one that is held out by itself finds its standard question.
-        several: (n,) whether that has other phrasings.
-    """
-
-    groups: Ids
-    asked: Signals
-    right: Mask
-    alone: Signals
-    topic: Signals
-    several: Mask
-
-    def queries(self) -> SelfMade:
-        """Those that stand for queries with an answer, and those for queries without one."""
-        # Where even the phrasing's own question lost to another, that other may well be an answer.
-        refusable = self.right | ~self.several
-        return SelfMade(
-            asked=self.asked[self.several],
-            right=self.right[self.several],
-            asked_groups=self.groups[self.several],
-            alone=self.alone[refusable],
-            topic=self.topic[refusable],
-            groups=self.groups[refusable],
-        )
 
 
 def make(

@@ -13,7 +13,8 @@ from semsearch.ann import Neighbours
 from semsearch.calibration.assembling import UNANSWERABLE
 from semsearch.calibration.examples import Examples, Mask, selfmade
 from semsearch.calibration.fitting import cross_validated
-from semsearch.calibration.selfmade import HeldOut, SelfMade, hold_out
+from semsearch.calibration.heldout import HeldOut, SelfMade
+from semsearch.calibration.selfmade import hold_out
 from semsearch.confidence.looking import look
 from semsearch.confidence.signals import Signals
 from semsearch.errors import DataError

@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from semsearch.calibration import CalibrationReport, examples, selfmade
+from semsearch.calibration import CalibrationReport, examples, heldout
 from semsearch.calibration.assembling import assemble
+from semsearch.calibration.heldout import SelfMade
 from semsearch.calibration.mixing import Mixing
 from semsearch.calibration.run import fit_on
-from semsearch.calibration.selfmade import SelfMade
 from semsearch.encoder import Encoder
 from semsearch.encoding import text_warnings
 from semsearch.errors import DataError
@@ -277,7 +277,7 @@ class _Attempt:
 
         def fill(folder: Path) -> None:
             if made is not None:
-                made.save(folder / selfmade.FILE)
+                made.save(folder / heldout.FILE)
 
         proof = {
             "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
