@@ -189,8 +189,9 @@ def _worker(name: str, file: Path) -> None:
 
 def _truth(vectors: Vectors, queries: Vectors) -> Ids:
     found = []
-    for start in range(0, len(queries), 100):
-        scores = queries[start : start + 100] @ vectors.T
+    step = max(1, 10_000_000 // len(vectors))  # of which the order takes memory, too
+    for start in range(0, len(queries), step):
+        scores = queries[start : start + step] @ vectors.T
         found.append(np.argpartition(-scores, K, axis=1)[:, :K])
     return np.concatenate(found).astype(np.int64)
 

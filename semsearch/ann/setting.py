@@ -47,7 +47,7 @@ def automatic(n: int, dim: int) -> Setting:
 
     Clusters of 4-bit product codes, which the processor compares 32 at a time, find candidates, and
     the vectors themselves, in 16 bits, decide among them (André et al. 2017, arXiv:1704.07355).
-    Among 100,000 and 1,000,000 sentences this finds 99% of the ten nearest:
+    Among 100,000 to 1,000,000 sentences this finds 99% of the ten nearest:
     benchmarks/neighbours.py.
     """
     if n * dim * 4 <= _FLAT_BYTES:
@@ -57,10 +57,12 @@ def automatic(n: int, dim: int) -> Setting:
 
 
 def clusters(lists: int, dim: int, refinement: str, nprobe: int) -> Setting:
-    """Clusters of 4-bit product codes, one code for 4 dimensions where they can be split so."""
-    split = next(size for size in (4, 3, 2, 1) if dim % size == 0)
-    factory = f"IVF{lists},PQ{dim // split}x4fs{refinement}"
-    return Setting(factory, f"nprobe={nprobe},k_factor_rf={5 * split}")
+    """Clusters of 4-bit product codes, one code for two dimensions where they can be split so.
+
+    Coarser codes lose more neighbours, the larger the bank is.
+    """
+    factory = f"IVF{lists},PQ{dim // 2 if dim % 2 == 0 else dim}x4fs{refinement}"
+    return Setting(factory, f"nprobe={nprobe},k_factor_rf=20")
 
 
 def check(setting: Setting, dim: int) -> None:

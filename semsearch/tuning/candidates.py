@@ -75,11 +75,10 @@ def _clusters(lists: int, dim: int) -> Iterator[tuple[str, int, int, int]]:
     be faster than many.
     """
     yield f"IVF{lists},SQ8", dim + 8, lists, 1
-    if dim % 2 == 0:
-        yield f"IVF{lists},PQ{dim // 2}x4fs", dim // 4 + 8, lists, 8
-    if dim % 4 == 0:
-        for fewer in (lists, lists // 2):
-            yield f"IVF{fewer},PQ{dim // 4}x4fs", dim // 8 + 8, fewer, 20
+    for split in (2, 4):
+        if dim % split == 0:
+            for fewer in (lists, lists // 2):
+                yield f"IVF{fewer},PQ{dim // split}x4fs", dim // split // 2 + 8, fewer, 20
     yield f"IVF{lists},RaBitQ", dim // 8 + 16, lists, 16
 
 
