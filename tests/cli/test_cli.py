@@ -22,6 +22,7 @@ from semsearch.cli import SECTIONS, cli
 from semsearch.encoder.source import is_short_name
 from semsearch.tables import write_table
 from tests.calibration.conftest import BANK
+from tests.improvement.conftest import make_bank
 
 Run = Callable[..., Result]
 
@@ -334,6 +335,10 @@ def test_the_examples_in_the_help_run(run: Run, tmp_path: Path, example: str) ->
         Index.build(bank, "index/faq", allow_removal=True).close()
     if "gaps" in example:
         run("calibrate", "index/faq")
+    if re.search("improve|rollback", example):  # which wants phrasings to learn from
+        Index.build(make_bank(), "index/faq", allow_removal=True).close()
+    if "rollback" in example:
+        assert run("improve", "index/faq", "--light").exit_code == 0
     # The tiny encoder has 32 dimensions.
     words = ["16" if word == "256" else word for word in shlex.split(example)[1:]]
     if words[0] == "build" and "--whiten" in words:
@@ -350,8 +355,11 @@ def test_the_examples_in_the_help_run(run: Run, tmp_path: Path, example: str) ->
             if option in words:
                 del words[words.index(option) : words.index(option) + 2]
         words += ["--steps", "2", "--batch-tokens", "256"]
+    if words[0] == "improve" and "--light" not in words:
+        words += ["--steps", "2"]
     result = run(*words)
-    assert result.exit_code == 0, result.output
+    refused = words[-2:] == ["--steps", "2"] and "not promoted" in result.output
+    assert result.exit_code == (1 if refused else 0), result.output
 
 
 def test_an_interrupt_says_that_nothing_is_lost(
