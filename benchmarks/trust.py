@@ -12,13 +12,17 @@ calibration on the bank or on a log.
 Baseline, in the same run: a threshold of the bare cosine, chosen on the same queries by the same
 rule.
 
-    python benchmarks/trust.py [--encoder minilm]...
+    python benchmarks/trust.py [--encoder minilm]... [--bank "half of hwu64"]... [--way labels]...
+
+Part of it replaces the rows of that part in the result.
+
     python benchmarks/trust.py --plots    # of clinc150, calibrated on its labels
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -57,6 +61,8 @@ class Bank:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", action="append", help="default: embedded and minilm")
+    parser.add_argument("--bank", action="append", help="default: all")
+    parser.add_argument("--way", action="append", help="of calibrating; default: all")
     parser.add_argument("--plots", action="store_true", help="only results/trust/*.png")
     arguments = parser.parse_args()
     root = provenance.data_dir() / "faq"
@@ -68,10 +74,16 @@ def main() -> None:
     for name in names:
         encoder = Memory(Encoder.load(name))
         for bank in banks(root):
-            records += measured(name, encoder, bank)
+            if not arguments.bank or bank.name in arguments.bank:
+                records += measured(name, encoder, bank, arguments.way)
     print(table(records))
-    if not arguments.encoder:
-        provenance.write("trust", {"precision": PRECISION, "rows": records}, files, SEED)
+    kept = json.loads((provenance.RESULTS / "trust.json").read_text(encoding="utf-8"))["rows"]
+    rows = {_name(row): row for row in kept} | {_name(row): row for row in records}
+    provenance.write("trust", {"precision": PRECISION, "rows": list(rows.values())}, files, SEED)
+
+
+def _name(row: dict[str, Any]) -> tuple[str, ...]:
+    return row["encoder"], row["bank"], row["calibrated_on"]
 
 
 def banks(root: Path) -> Iterator[Bank]:
@@ -85,7 +97,9 @@ def banks(root: Path) -> Iterator[Bank]:
         yield _sample(demo, name)
 
 
-def measured(encoder_name: str, encoder: Memory, bank: Bank) -> list[dict[str, Any]]:
+def measured(
+    encoder_name: str, encoder: Memory, bank: Bank, wanted: list[str] | None = None
+) -> list[dict[str, Any]]:
     """A record for each way of calibrating."""
     records = []
     with (
@@ -106,6 +120,8 @@ def measured(encoder_name: str, encoder: Memory, bank: Bank) -> list[dict[str, A
         else:
             ways.append(("labels", bank.labels, bank.test, None))
         for way, labels, test, asked in ways:
+            if wanted and way not in wanted:
+                continue
             record = {"encoder": encoder_name, "bank": bank.name, "calibrated_on": way}
             records.append(record | _measured(index, labels, test, asked))
             print(table(records[-1:]).splitlines()[-1], flush=True)
