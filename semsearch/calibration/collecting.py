@@ -13,7 +13,7 @@ from semsearch.calibration import examples, heldout, prior, selfmade
 from semsearch.calibration.assembling import Assembled, assemble
 from semsearch.calibration.examples import Examples
 from semsearch.calibration.heldout import SelfMade
-from semsearch.confidence.looking import look
+from semsearch.confidence.looking import first_hits
 from semsearch.confidence.signals import Signals
 from semsearch.errors import DataError
 from semsearch.evaluation.queries import LabelledQuery
@@ -21,7 +21,6 @@ from semsearch.hybrid import Words
 from semsearch.index import Index
 from semsearch.ranking import Score
 from semsearch.store import BankReader, Meta
-from semsearch.store.rows import ID_BITS
 from semsearch.types import Vectors
 from semsearch.view import View, lexicon_of
 
@@ -68,8 +67,7 @@ def collect(
                 if vectors is not None:
                     own = _ask(reader, view, labels, vectors, by_top3, words)
                 if logged is not None:
-                    looked = look(reader, view, log, logged, 1, by_top3, words)
-                    seen = np.concatenate([signals for _, signals in looked])
+                    _, seen = first_hits(reader, view, log, logged, by_top3, words)
             made = _kept(index.path, meta, by_top3, weight) or selfmade.make(
                 reader, meta, by_top3=by_top3, seed=seed, progress=progress, words=words
             )
@@ -112,10 +110,6 @@ def _ask(
     """Labelled queries with what they find."""
     ids = {key: row.id for key, row in reader.questions_by_key(view.meta).items()}
     texts = [label.text for label in labels]
-    hits: list[int] = []
-    found: list[Signals] = []
-    for ranked, signals in look(reader, view, texts, vectors, 1, by_top3, words):
-        hits += [int(best.labels[0]) >> ID_BITS for best in ranked]
-        found.append(signals)
+    hits, found = first_hits(reader, view, texts, vectors, by_top3, words)
     expected = np.array([-1 if q.key is None else ids[q.key] for q in labels])
-    return examples.labelled(np.concatenate(found), np.array(hits) == expected, expected >= 0)
+    return examples.labelled(found, hits == expected, expected >= 0)

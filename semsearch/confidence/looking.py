@@ -59,6 +59,26 @@ def look(
         yield ranked, read_signals(reader, near, labels, texts[some], queries[some])
 
 
+def first_hits(
+    reader: Rows,
+    view: Searchable,
+    texts: Sequence[str],
+    queries: Vectors,
+    by_top3: bool,
+    words: Words | None = None,
+) -> tuple[Ids, Signals]:
+    """The standard question (m,) that comes first for each of m queries, and the signals (m, s).
+
+    Arguments and errors as of `look`; there is at least one query.
+    """
+    hits: list[int] = []
+    found: list[Signals] = []
+    for ranked, seen in look(reader, view, texts, queries, 1, by_top3, words):
+        hits += [int(best.labels[0]) >> ID_BITS for best in ranked]
+        found.append(seen)
+    return np.array(hits, np.int64), np.concatenate(found)
+
+
 def with_hits(scores: Scores, labels: Ids, hits: Ids, hit_scores: Scores) -> tuple[Scores, Ids]:
     """The nearest phrasings (m, w), among them one of each top hit.
 

@@ -15,7 +15,7 @@ from semsearch.calibration.examples import Examples, Mask, selfmade
 from semsearch.calibration.fitting import cross_validated
 from semsearch.calibration.heldout import HeldOut, SelfMade
 from semsearch.calibration.selfmade import hold_out
-from semsearch.confidence.looking import look
+from semsearch.confidence import looking
 from semsearch.confidence.signals import Signals
 from semsearch.errors import DataError
 from semsearch.evaluation import bootstrap
@@ -25,7 +25,7 @@ from semsearch.improvement.material import Bank, Trial
 from semsearch.ranking import Score
 from semsearch.selection import Selection
 from semsearch.store import PhrasingRow
-from semsearch.store.rows import ID_BITS, dump_vector
+from semsearch.store.rows import dump_vector
 from semsearch.types import Ids, Vectors
 
 COVERAGE = 0.9
@@ -113,13 +113,8 @@ def first_hits(
 ) -> tuple[Ids, Signals]:
     """The standard questions (m,) that come first for queries, and their signals (m, s)."""
     everything = Selection((Neighbours.build(bank.labels, state.vectors),), len(bank))
-    hits: list[int] = []
-    found = []
     rows = Rows(bank, state.vectors)
-    for ranked, signals in look(rows, everything, texts, state.queries, 1, score == "top3", words):
-        hits += [int(best.labels[0]) >> ID_BITS for best in ranked]
-        found.append(signals)
-    return np.array(hits, np.int64), np.concatenate(found)
+    return looking.first_hits(rows, everything, texts, state.queries, score == "top3", words)
 
 
 def _labelled(

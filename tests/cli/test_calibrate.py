@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from semsearch import Index
-from semsearch.cli import cli
 from semsearch.tables import write_table
 from tests.calibration.conftest import BANK, LABELLED
+from tests.cli.conftest import invoke
 
 Run = Callable[..., Result]
 
@@ -31,13 +31,6 @@ def run(tmp_path: Path, built: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(tmp_path)
     shutil.copytree(built, tmp_path / "faq")
     write_table(tmp_path / "labelled.csv", LABELLED)
-
-    def invoke(*arguments: str) -> Result:
-        result = CliRunner().invoke(cli, arguments)
-        assert result.exception is None or isinstance(result.exception, SystemExit), (
-            result.exception
-        )
-        return result
 
     return invoke
 

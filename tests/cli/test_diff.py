@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from semsearch import Index
-from semsearch.cli import cli
 from semsearch.tables import write_table
 from tests.calibration.conftest import BANK
 from tests.calibration.test_mixing import BANK as CODES
+from tests.cli.conftest import invoke
 
 Run = Callable[..., Result]
 
@@ -31,13 +31,6 @@ def run(tmp_path: Path, tiny_encoder_dir: Path, monkeypatch: pytest.MonkeyPatch)
         {"text": "card stolen bank", "key": "card"},
         {"text": "refund money back", "key": "refund"},
     ])  # fmt: skip
-
-    def invoke(*arguments: str) -> Result:
-        result = CliRunner().invoke(cli, arguments)
-        assert result.exception is None or isinstance(result.exception, SystemExit), (
-            result.exception
-        )
-        return result
 
     return invoke
 

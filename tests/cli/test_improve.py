@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from semsearch import Index
-from semsearch.cli import cli
+from tests.cli.conftest import invoke
 from tests.improvement.conftest import make_bank, shuffled
 
 Run = Callable[..., Result]
@@ -30,13 +30,6 @@ def run(tmp_path: Path, built: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command in a folder with a good index and one with shuffled labels."""
     shutil.copytree(built, tmp_path / "here")
     monkeypatch.chdir(tmp_path / "here")
-
-    def invoke(*arguments: str) -> Result:
-        result = CliRunner().invoke(cli, arguments)
-        assert result.exception is None or isinstance(result.exception, SystemExit), (
-            result.exception
-        )
-        return result
 
     return invoke
 
