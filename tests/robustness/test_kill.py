@@ -29,7 +29,9 @@ def _read(journal: Path) -> tuple[Bank | None, Bank | None, str]:
     """The bank as acknowledged, what the operation in flight makes of it, and which that is."""
     acknowledged: Bank | None = None
     asked: tuple[Bank, str] | None = None
-    for line in journal.read_text("utf-8").splitlines():
+    for line in journal.read_text("utf-8").splitlines(keepends=True):
+        if not line.endswith("\n"):  # torn by the kill: nothing was begun yet, or is all done
+            break
         event = json.loads(line)
         if "done" in event:
             assert asked is not None
