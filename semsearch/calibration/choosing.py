@@ -41,8 +41,8 @@ def choose(
       counted double, and the share of the unanswerable ones that are refused are most together.
 
     Args:
-        unanswerable: the share of queries without an answer that a precision must hold for; None
-            leaves it as judged.
+        unanswerable: the share of queries without an answer that a precision must hold for, even
+            if all of them are on topics of the bank; None leaves it as judged.
     """
     if coverage is not None:
         curve = Curve.of(judged)
@@ -52,7 +52,7 @@ def choose(
         curve = Curve.of(judged)
         return Point("balance", float(curve.thresholds[curve.balanced()]))
     if unanswerable is not None:
-        judged = judged.at_share(unanswerable)
+        judged = judged.at_worst(unanswerable)
     return _precise(judged, precision)
 
 

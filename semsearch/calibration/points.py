@@ -44,6 +44,18 @@ class Judged:
         )
         return replace(self, weights=self.weights * factors)
 
+    def at_worst(self, unanswerable: float) -> Judged:
+        """The same, as if such a share of the queries had no answer and all those were hard.
+
+        Hard are queries on what the bank is full of: those that do not count for the best balance.
+        Where there are none, the unanswerable ones stay as they are.
+        """
+        hard = ~self.answerable & ~self.topic
+        if not hard.any():
+            return self.at_share(unanswerable)
+        kept = np.where(self.answerable | hard, self.weights, 0.0)
+        return replace(self, weights=kept).at_share(unanswerable)
+
 
 @dataclass(frozen=True, slots=True)
 class Share:

@@ -113,6 +113,20 @@ def test_a_promise_for_more_unanswerable_queries_answers_less() -> None:
     assert weights[~right].sum() == pytest.approx(0.8) and weights.sum() == pytest.approx(1)
 
 
+def test_a_promise_for_queries_made_of_the_bank_holds_if_all_of_them_are_hard() -> None:
+    # 500 right answers; of 1,000 queries without one, the 500 hard ones look as sure as these.
+    confidence = np.concatenate([np.linspace(0.5, 1, 500), np.linspace(0.2, 0.9, 500)])
+    confidence = np.concatenate([confidence, np.linspace(0, 0.3, 500)])
+    right = np.arange(1500) < 500
+    easy = np.arange(1500) >= 1000
+    both = Judged(confidence, right, right, np.ones(1500), easy)
+    only_hard = Judged(confidence, right, right, (~easy).astype(float), np.zeros(1500, bool))
+    only_easy = Judged(confidence, right, right, np.ones(1500), ~right)
+    point, hard, easy_point = (choose(j, 0.9, None, 0.5) for j in (both, only_hard, only_easy))
+    assert point.threshold == hard.threshold > 0.6
+    assert easy_point.threshold < point.threshold  # none is marked as hard: all stay as they are
+
+
 def test_calibration_error_is_the_mean_gap_between_confidence_and_truth() -> None:
     bins, error = reliability(_judged([0.95] * 4 + [0.15] * 4, [1, 1, 1, 0, 0, 0, 0, 0]))
     assert [row["right"] for row in bins] == [0.0, 0.75]
