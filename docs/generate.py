@@ -392,6 +392,7 @@ def review() -> str:
         seeds = row["seeds"]
         planted = {kind: sum(seed["planted"][kind] for seed in seeds) for kind in kinds}
         found = {kind: sum(seed["found"][kind] for seed in seeds) for kind in kinds}
+        before = sum(len(seed["there_before"]) for seed in seeds)
         false = sum(len(seed["false"]) for seed in seeds)
         findings = sum(seed["findings"] for seed in seeds)
         baseline = sum(sum(seed["baseline"].values()) for seed in seeds)
@@ -402,13 +403,14 @@ def review() -> str:
                 row["bank"],
                 *(f"{found[kind]} of {planted[kind]}" for kind in kinds),
                 f"{sum(found.values())} of {total} ({sum(found.values()) / total:.0%})",
+                str(before),
                 f"{false} of {findings} ({false / max(findings, 1):.0%})",
                 f"{baseline} of {total}",
             ]
         )
     columns = [
         "encoder", "bank", "duplicates", "contradictions", "misfiled", "all found",
-        "false alarms", "baseline found",
+        "there before", "false alarms", "baseline found",
     ]  # fmt: skip
     return _table(columns, rows)
 
