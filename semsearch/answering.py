@@ -9,7 +9,7 @@ import numpy as np
 
 from semsearch.confidence import Calibration
 from semsearch.hits import gather
-from semsearch.hybrid import Words, rank_with_words
+from semsearch.hybrid import Beside, rank_beside
 from semsearch.lexical import WEIGHT, Lexical
 from semsearch.ranking import Ranked, Score
 from semsearch.selection import Selection
@@ -58,9 +58,9 @@ def answer(
     if calibration and calibration.lexical != weight:
         log.warning("The calibration is for --lexical auto: nothing is refused.")
         calibration = None
-    words = _words(reader, whole, view, weight)
+    beside = _beside(reader, whole, view, weight)
     by_top3 = score == "top3"
-    ranked, confidences = _find(reader, view, texts, queries, k, by_top3, words, calibration)
+    ranked, confidences = _find(reader, view, texts, queries, k, by_top3, beside, calibration)
     threshold = calibration.threshold if calibration and min_score is None else 0.0
     below = [sure is not None and sure < threshold for sure in confidences]
     shown = [
@@ -85,11 +85,11 @@ def weight_of(meta: Meta, lexical: Lexical) -> float:
     return chosen or WEIGHT if lexical == "on" else chosen
 
 
-def _words(reader: BankReader, whole: View, view: Searchable, weight: float) -> Words | None:
-    if not weight or not len(view):
+def _beside(reader: BankReader, whole: View, view: Searchable, weight: float) -> Beside | None:
+    if not len(view):
         return None
     among = view.questions if isinstance(view, Selection) else None
-    return Words(whole.lexicon(reader), weight, among)
+    return Beside.of(whole.lexicon(reader) if weight else None, weight, whole.classifier, among)
 
 
 _NOTHING = Ranked(np.zeros(0, np.float32), np.zeros(0, np.int64))
@@ -102,20 +102,20 @@ def _find(
     queries: Vectors,
     k: int,
     by_top3: bool,
-    words: Words | None,
+    beside: Beside | None,
     calibration: Calibration | None,
 ) -> tuple[list[Ranked], list[float | None]]:
     """What is found, and how sure the top hit is; None without a calibration."""
     if calibration is None:
         counts = view.counts if by_top3 else None
-        found = rank_with_words(reader, view.search, texts, queries, k, len(view), counts, words)
+        found = rank_beside(reader, view.search, texts, queries, k, len(view), counts, beside)
         return found, [None] * len(texts)
     # Only an index that is calibrated pays for the reading of signals.
     from semsearch.confidence.looking import look
 
     ranked: list[Ranked] = []
     confidences: list[float | None] = []
-    for found, signals in look(reader, view, texts, queries, k, by_top3, words):
+    for found, signals in look(reader, view, texts, queries, k, by_top3, beside):
         ranked += found
         confidences += calibration.model.confidence(signals).tolist()
     return ranked, confidences

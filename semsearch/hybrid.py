@@ -1,9 +1,10 @@
-"""The rank by vectors and by words together.
+"""The rank by vectors and by what counts beside them: words, and a classifier.
 
 Vectors say what is meant, words say what is named. A standard question counts
 (1 - weight) * cosine + weight * share of the query's words (a convex combination, Bruch et al.
-2023, arXiv:2210.11934); the score that is shown stays the cosine. Both are found: the best by
-vectors, and the best by words, whose cosine is then taken of their stored vectors.
+2023, arXiv:2210.11934), and in an improved index what its classifier adds; the score that is shown
+stays the cosine. All are found: the best by vectors, and the best by words and by the classifier,
+whose cosine is then taken of their stored vectors.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
+from semsearch.classifier import Classifier, Opinion
 from semsearch.lexical import Lexicon, Shares
-from semsearch.ranking import Counts, Ranked, Search, rank
+from semsearch.ranking import VERBATIM, Counts, Ranked, Search, rank
 from semsearch.store import PhrasingRow
 from semsearch.store.rows import ID_BITS, load_vectors
 from semsearch.types import Ids, Scores, Vectors
@@ -24,7 +27,7 @@ DEPTH = 10
 """How many standard questions are taken by vectors, at least."""
 
 MOST = 8
-"""How many more are taken by words, at most."""
+"""How many more are taken by words, at most, and by a classifier."""
 
 Exact: TypeAlias = Callable[[Ids], Ranked]
 """Standard questions by id (n,) to the score and the best phrasing of each, best first."""
@@ -39,21 +42,46 @@ class Rows(Protocol):
 
 
 @dataclass(frozen=True)
-class Words:
-    """What words count in a search.
+class Beside:
+    """What counts beside vectors in a search.
 
     Attributes:
-        lexicon: of all phrasings.
-        weight: of the share of a query's words, above 0 and below 1.
+        lexicon: of all phrasings; None where words do not count.
+        weight: of the share of a query's words, below 1; 0 where they do not count.
+        classifier: None where the index was not improved.
         among: ids of the standard questions that may be found, None where all may.
     """
 
-    lexicon: Lexicon
+    lexicon: Lexicon | None
     weight: float
+    classifier: Classifier | None = None
     among: Ids | None = None
 
+    @classmethod
+    def of(
+        cls,
+        lexicon: Lexicon | None,
+        weight: float,
+        classifier: Classifier | None,
+        among: Ids | None = None,
+    ) -> Beside | None:
+        """None where nothing counts beside vectors."""
+        if lexicon is None and classifier is None:
+            return None
+        return cls(lexicon, weight if lexicon is not None else 0.0, classifier, among)
 
-def rank_with_words(
+    def shares(self, text: str, gone: Ids | None = None) -> Shares | None:
+        """What standard questions have of the words of a query; see `Lexicon.shares`."""
+        return None if self.lexicon is None else self.lexicon.shares(text, gone)
+
+    def opinions(self, queries: Vectors) -> Sequence[Opinion | None]:
+        """What the classifier says of each query (m, d)."""
+        if self.classifier is None:
+            return [None] * len(queries)
+        return self.classifier.opinions(queries)
+
+
+def rank_beside(
     reader: Rows,
     search: Search,
     texts: Sequence[str],
@@ -61,63 +89,94 @@ def rank_with_words(
     k: int,
     total: int,
     counts: Counts | None,
-    words: Words | None,
+    beside: Beside | None,
 ) -> list[Ranked]:
-    """`ranking.rank` with words beside the vectors; inside `reader.reading()`.
+    """`ranking.rank` with what counts beside the vectors; inside `reader.reading()`.
 
     Args:
         texts: the m queries whose vectors are `queries` (m, d).
-        words: None ranks by vectors alone.
+        beside: None ranks by vectors alone.
 
     Raises:
         CorruptIndexError: a row that was looked at is damaged.
     """
-    if words is None:
+    if beside is None:
         return rank(search, queries, k, total, counts)
     near = rank(search, queries, max(k, DEPTH), total, counts)
+    opinions = beside.opinions(queries)
     found = []
-    for text, query, ranked in zip(texts, queries, near, strict=True):
+    for text, query, ranked, opinion in zip(texts, queries, near, opinions, strict=True):
 
         def exact(questions: Ids, query: Vectors = query) -> Ranked:
             return of_rows(reader, questions, query, counts)
 
-        shares = words.lexicon.shares(text)
-        found.append(fuse(ranked, shares, exact, k, words.weight, words.among))
+        shares = beside.shares(text)
+        found.append(fuse(ranked, shares, exact, k, beside.weight, beside.among, opinion))
     return found
 
 
 def fuse(
-    near: Ranked, shares: Shares, exact: Exact, k: int, weight: float, among: Ids | None = None
+    near: Ranked,
+    shares: Shares | None,
+    exact: Exact,
+    k: int,
+    weight: float,
+    among: Ids | None = None,
+    opinion: Opinion | None = None,
 ) -> Ranked:
-    """The k best by both.
+    """The k best by all.
 
     Args:
         near: the best by vectors; whatever is not in it scores at most as its last does.
         shares: what standard questions have of the query's words.
+        opinion: what the classifier says of the query.
     """
     mine = near.labels >> ID_BITS
-    lexical = shares.of(mine)
+    others = _others(shares, opinion, mine, among)
     scores, labels = near.scores, near.labels
-    together = _together(scores, lexical, weight)
-    others, theirs = shares.best(MOST, mine, among)
     if len(others) and len(scores):
-        bar = np.sort(together)[-k] if len(together) >= k else -np.inf
         # Only what could still come among the k best is worth the reading of its rows.
-        promising = _together(np.full(len(others), scores[-1]), theirs, weight) > bar
-        if promising.any():
-            more = exact(others[promising])
-            scores, labels = (
-                np.concatenate([scores, more.scores]),
-                np.concatenate([labels, more.labels]),
-            )
-            lexical = shares.of(labels >> ID_BITS)
-            together = _together(scores, lexical, weight)
+        most = np.concatenate([scores, np.full(len(others), scores[-1])])
+        both, _ = _together(most, np.concatenate([mine, others]), shares, weight, opinion)
+        together, possible = both[: len(mine)], both[len(mine) :]
+        bar = np.sort(together)[-k] if len(together) >= k else -np.inf
+        if (possible > bar).any():
+            more = exact(others[possible > bar])
+            scores = np.concatenate([scores, more.scores])
+            labels = np.concatenate([labels, more.labels])
+    together, lexical = _together(scores, labels >> ID_BITS, shares, weight, opinion)
     order = np.lexsort((-scores, -together))[:k]
-    return Ranked(scores[order], labels[order], lexical[order])
+    return Ranked(scores[order], labels[order], None if lexical is None else lexical[order])
 
 
-def _together(scores: Scores, lexical: Scores, weight: float) -> Scores:
-    return np.asarray((1 - weight) * scores + weight * lexical, np.float64)
+def _others(shares: Shares | None, opinion: Opinion | None, mine: Ids, among: Ids | None) -> Ids:
+    """Standard questions besides those found by vectors that may come first."""
+    others = np.zeros(0, np.int64)
+    if shares is not None:
+        others, _ = shares.best(MOST, mine, among)
+    if opinion is not None:
+        likely = opinion.best(MOST, np.concatenate([mine, others]), among)
+        others = np.concatenate([others, likely])
+    return others
+
+
+def _together(
+    scores: Scores,
+    questions: Ids,
+    shares: Shares | None,
+    weight: float,
+    opinion: Opinion | None,
+) -> tuple[NDArray[np.float64], Scores | None]:
+    """What standard questions (n,) count in all, and what they have of the query's words."""
+    together = np.asarray(scores, np.float64)
+    lexical = None
+    if shares is not None:
+        lexical = shares.of(questions)
+        together = (1 - weight) * together + weight * lexical
+    if opinion is not None:
+        # Who asks in the very words of a phrasing gets its answer, whatever was learnt.
+        together = together + np.where(scores >= VERBATIM, 0.0, opinion.of(questions))
+    return together, lexical
 
 
 def of_rows(reader: Rows, questions: Ids, query: Vectors, counts: Counts | None) -> Ranked:

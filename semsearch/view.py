@@ -11,7 +11,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from semsearch import classifier
 from semsearch.ann import Neighbours, check_file, merge
+from semsearch.classifier import Classifier
 from semsearch.encoder.cache import remembered
 from semsearch.errors import CorruptIndexError, SemsearchError
 from semsearch.lexical import Lexicon
@@ -37,6 +39,7 @@ class View:
     whole: Neighbours | None  # the snapshot as it was written
     snapshot: Neighbours | None  # less what was removed
     newer: Neighbours | None
+    classifier: Classifier | None  # of an improved index
     _columns: list[Columns] = field(default_factory=list, repr=False)  # none before a condition
     _lexicon: list[Lexicon] = field(default_factory=list, repr=False)  # none before it is asked
     _selections: dict[str, Selection] = field(default_factory=dict, repr=False)
@@ -50,8 +53,8 @@ class View:
                 snapshot where that is still the same.
 
         Raises:
-            CorruptIndexError: rows are damaged. A damaged snapshot is no error: the rows hold
-                everything, and are searched instead.
+            CorruptIndexError: rows are damaged, or the classifier. A damaged snapshot is no error:
+                the rows hold everything, and are searched instead.
         """
         state = reader.state()
         if last and last.state == state:
@@ -69,12 +72,14 @@ class View:
                     directory,
                 )
         labels, vectors = reader.newer(meta, use_snapshot=snapshot is not None)
+        same = last is not None and last.meta.encoder == meta.encoder
         return cls(
             meta=meta,
             state=state,
             whole=snapshot,
             snapshot=snapshot.without(reader.tombstones(meta)) if snapshot else None,
             newer=Neighbours.build(labels, vectors) if len(labels) else None,
+            classifier=last.classifier if last and same else classifier_of(directory, meta),
         )
 
     def __len__(self) -> int:
@@ -140,6 +145,17 @@ class View:
             return load_vectors([rows[id_].vector for id_ in ids], self.meta.dim)
 
         return vectors
+
+
+def classifier_of(directory: Path, meta: Meta) -> Classifier | None:
+    """The classifier that `semsearch improve` fitted, None where there is none.
+
+    Raises:
+        CorruptIndexError: its file cannot be read.
+    """
+    if meta.improved is None or not meta.improved["settings"].get("classifier"):
+        return None
+    return Classifier.load(directory / meta.encoder.source / classifier.FILE)
 
 
 def lexicon_of(reader: BankReader, meta: Meta) -> Lexicon:

@@ -17,12 +17,12 @@ from semsearch.confidence.looking import first_hits
 from semsearch.confidence.signals import Signals
 from semsearch.errors import DataError
 from semsearch.evaluation.queries import LabelledQuery
-from semsearch.hybrid import Words
+from semsearch.hybrid import Beside
 from semsearch.index import Index
 from semsearch.ranking import Score
 from semsearch.store import BankReader, Meta
 from semsearch.types import Vectors
-from semsearch.view import View, lexicon_of
+from semsearch.view import View, classifier_of, lexicon_of
 
 
 def collect(
@@ -58,18 +58,22 @@ def collect(
                     "questions. Add some."
                 )
             by_top3 = (score or meta.score) == "top3"
-            words = Words(lexicon_of(reader, meta), weight) if weight else None
+            beside = Beside.of(
+                lexicon_of(reader, meta) if weight else None,
+                weight,
+                classifier_of(index.path, meta),
+            )
             own = None
             seen: Signals | None = None
             if vectors is not None or logged is not None:
                 identity.check(index.path, meta.encoder, index.encoder, reader.first_phrasings)
                 view = View.load(index.path, reader, meta, None)
                 if vectors is not None:
-                    own = _ask(reader, view, labels, vectors, by_top3, words)
+                    own = _ask(reader, view, labels, vectors, by_top3, beside)
                 if logged is not None:
-                    _, seen = first_hits(reader, view, log, logged, by_top3, words)
+                    _, seen = first_hits(reader, view, log, logged, by_top3, beside)
             made = _kept(index.path, meta, by_top3, weight) or selfmade.make(
-                reader, meta, by_top3=by_top3, seed=seed, progress=progress, words=words
+                reader, meta, by_top3=by_top3, seed=seed, progress=progress, beside=beside
             )
             bank = {
                 "questions": meta.questions,
@@ -105,11 +109,11 @@ def _ask(
     labels: Sequence[LabelledQuery],
     vectors: Vectors,
     by_top3: bool,
-    words: Words | None,
+    beside: Beside | None,
 ) -> Examples:
     """Labelled queries with what they find."""
     ids = {key: row.id for key, row in reader.questions_by_key(view.meta).items()}
     texts = [label.text for label in labels]
-    hits, found = first_hits(reader, view, texts, vectors, by_top3, words)
+    hits, found = first_hits(reader, view, texts, vectors, by_top3, beside)
     expected = np.array([-1 if q.key is None else ids[q.key] for q in labels])
     return examples.labelled(found, hits == expected, expected >= 0)

@@ -74,6 +74,7 @@ class HeldOut:
         asked, alone, topic: signals (n, s), as of `SelfMade`.
         right: (n,) whether one that is held out by itself finds its standard question.
         several: (n,) whether that has other phrasings.
+        places: (n,) where it finds its standard question, 1 for the first; 0 not among ten.
     """
 
     groups: Ids
@@ -82,6 +83,7 @@ class HeldOut:
     alone: Signals
     topic: Signals
     several: Mask
+    places: Ids
 
     def queries(self) -> SelfMade:
         """Those that stand for queries with an answer, and those for queries without one."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from semsearch.classifier import Opinion
 from semsearch.evaluation.bootstrap import difference_interval
 from semsearch.hybrid import Exact, fuse
 from semsearch.lexical import WEIGHT, Lexical, Shares
@@ -71,18 +72,20 @@ class Mixing:
         )
 
 
-def outcomes(asked: Iterable[tuple[int, Ranked, Shares, Exact]]) -> tuple[Right, Ids]:
+def outcomes(
+    asked: Iterable[tuple[int, Ranked, Shares, Exact, Opinion | None]],
+) -> tuple[Right, Ids]:
     """Try every weight.
 
     Args:
         asked: of each query the id of the standard question that is right, the best by vectors,
-            the shares of its words, and the scores of any others.
+            the shares of its words, the scores of any others, and what a classifier says.
 
     Returns:
         What is right, and the ids (n,) of the standard questions.
     """
     found, groups = [], []
-    for expected, near, shares, exact in asked:
+    for expected, near, shares, exact, opinion in asked:
         known: dict[tuple[int, ...], Ranked] = {}
 
         def once(
@@ -93,8 +96,10 @@ def outcomes(asked: Iterable[tuple[int, Ranked, Shares, Exact]]) -> tuple[Right,
                 known[name] = exact(questions)
             return known[name]
 
-        hits = [int(near.labels[0])]
-        hits += [int(fuse(near, shares, once, 1, weight).labels[0]) for weight in WEIGHTS[1:]]
+        hits = [
+            int(fuse(near, shares, once, 1, weight, opinion=opinion).labels[0])
+            for weight in WEIGHTS
+        ]
         found.append([label >> ID_BITS == expected for label in hits])
         groups.append(expected)
     return np.array(found, bool).reshape(-1, len(WEIGHTS)), np.array(groups, np.int64)

@@ -8,15 +8,16 @@ query on a topic that the bank has nothing on. All from stored vectors by exact 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from semsearch.calibration.heldout import HeldOut, SelfMade
-from semsearch.confidence.looking import read_signals, with_hits
+from semsearch.classifier import Opinion
+from semsearch.confidence.looking import opinions_of, read_signals, with_hits
 from semsearch.confidence.signals import WIDTH, Nearest, Signals
-from semsearch.hybrid import DEPTH, Exact, Rows, Words, fuse, scored
+from semsearch.hybrid import DEPTH, Beside, Exact, Rows, fuse, scored
 from semsearch.lexical import Lexicon, Shares
 from semsearch.ranking import VERBATIM, Counts, Ranked, rank
 from semsearch.store import BankReader, Meta
@@ -29,6 +30,7 @@ PHRASINGS = 2000
 TOPIC = 0.1
 """Share of the standard questions that are held out as one topic."""
 
+_NONE = np.zeros(0, np.int64)
 _CELLS = 1 << 24  # similarities that are held at a time: bounds memory
 
 Mask = NDArray[np.bool_]
@@ -42,7 +44,7 @@ def make(
     seed: int = 0,
     limit: int = PHRASINGS,
     progress: Callable[[int, int], None] | None = None,
-    words: Words | None = None,
+    beside: Beside | None = None,
 ) -> SelfMade:
     """Make queries of a bank of two standard questions or more; called inside `reading()`.
 
@@ -50,12 +52,12 @@ def make(
         by_top3: how standard questions are scored.
         limit: phrasings that are held out at most.
         progress: called with (phrasings done so far, phrasings to do).
-        words: what words count in the rank, None where they do not.
+        beside: what counts beside vectors in the rank, None where nothing does.
     """
     labels, vectors = reader.newer(meta, use_snapshot=False)
     rows = _drawn(len(labels), seed, limit)
     return hold_out(
-        reader, labels, vectors, rows, by_top3=by_top3, progress=progress, words=words
+        reader, labels, vectors, rows, by_top3=by_top3, progress=progress, beside=beside
     ).queries()
 
 
@@ -67,7 +69,8 @@ def hold_out(
     *,
     by_top3: bool,
     progress: Callable[[int, int], None] | None = None,
-    words: Words | None = None,
+    beside: Beside | None = None,
+    found: Mask | None = None,
 ) -> HeldOut:
     """Hold out the phrasings of some rows (m,), one at a time.
 
@@ -75,18 +78,23 @@ def hold_out(
         reader: gives the phrasings by their ids.
         labels: (n,) of every phrasing.
         vectors: (n, d).
-        words: what words count in the rank, None where they do not.
+        beside: what counts beside vectors in the rank, None where nothing does.
+        found: (n,) the phrasings that can be found at all, some of each standard question that is
+            held out; None for all.
     """
-    bank, step = _Bank(labels, vectors), _step(len(labels))
+    seen = np.ones(len(labels), bool) if found is None else found
+    bank, step = _Bank(labels[seen], vectors[seen], labels[~seen]), _step(len(labels))
     parts: list[_Part] = []
     for start in range(0, len(rows), step):
-        parts.append(_part(reader, bank, rows[start : start + step], by_top3, words))
+        some = rows[start : start + step]
+        parts.append(_part(reader, bank, labels[some], vectors[some], by_top3, beside))
         if progress is not None:
             progress(min(start + step, len(rows)), len(rows))
-    groups, asked, right, alone, topic = (
+    groups, asked, places, alone, topic = (
         np.concatenate(column) for column in zip(*parts, strict=True)
     )
-    return HeldOut(groups, asked, right, alone, topic, bank.counts.of(groups) > 1)
+    several = bank.counts.of(groups) > seen[rows]
+    return HeldOut(groups, asked, places == 1, alone, topic, several, places)
 
 
 def asked(
@@ -97,14 +105,14 @@ def asked(
     by_top3: bool,
     seed: int = 0,
     limit: int = PHRASINGS,
-) -> Iterator[tuple[int, Ranked, Shares, Exact]]:
+) -> Iterator[tuple[int, Ranked, Shares, Exact, Opinion | None]]:
     """The phrasings that `make` holds out one at a time, with what `mixing.outcomes` needs."""
     labels, vectors = reader.newer(meta, use_snapshot=False)
     bank, step = _Bank(labels, vectors), _step(len(labels))
     rows = _drawn(len(labels), seed, limit)
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
-        similar, gone, queries = _alone(reader, bank, some)
+        similar, gone, queries = _alone(reader, bank, labels[some], vectors[some])
         for number, row in enumerate(similar):
             question = int(bank.ids[bank.question[some[number]]])
             left = _Left(bank.counts, question, int(gone[number].sum()))
@@ -113,7 +121,14 @@ def asked(
             counts = left if by_top3 else None
             row = np.where(gone[number], -np.inf, row)
             shares = lexicon.shares(queries[number], bank.labels[gone[number]])
-            yield question, _ranked(bank, row, DEPTH, counts), shares, _exact(bank, row, counts)
+            near = _ranked(bank, row, DEPTH, counts)
+            yield question, near, shares, _exact(bank, row, counts), None
+
+
+def place(ranked: Ranked, question: int) -> int:
+    """Where a standard question stands, 1 for the first; 0 where it was not looked for."""
+    (found,) = np.nonzero(ranked.labels >> ID_BITS == question)
+    return int(found[0]) + 1 if len(found) else 0
 
 
 def _drawn(n: int, seed: int, limit: int) -> Ids:
@@ -126,31 +141,38 @@ def _step(n: int) -> int:
     return max(1, _CELLS // n)
 
 
-def _alone(reader: Rows, bank: _Bank, rows: Ids) -> tuple[Scores, Mask, list[str]]:
+def _alone(
+    reader: Rows, bank: _Bank, labels: Ids, vectors: Vectors
+) -> tuple[Scores, Mask, list[str]]:
     """Similarities (c, n) of some phrasings, which of all are the same words (c, n), and texts."""
-    similar = bank.vectors[rows] @ bank.vectors.T
-    itself = (bank.question == bank.question[rows][:, None]) & (similar >= VERBATIM)
-    itself[np.arange(len(rows)), rows] = True
-    ids = [split_label(label)[1] for label in bank.labels[rows].tolist()]
+    similar = vectors @ bank.vectors.T
+    itself = (bank.question == bank.own(labels)[:, None]) & (similar >= VERBATIM)
+    itself |= bank.labels == labels[:, None]
+    ids = [split_label(label)[1] for label in labels.tolist()]
     texts = reader.phrasings(ids)
     return similar, itself, [texts[id_].text for id_ in ids]
 
 
-_Part = tuple[Ids, Signals, Mask, Signals, Signals]
-"""Groups (c,), signals asked (c, s), right (c,), signals alone (c, s), signals topic (c, s)."""
+_Part = tuple[Ids, Signals, Ids, Signals, Signals]
+"""Groups (c,), signals asked (c, s), places (c,), signals alone (c, s), signals topic (c, s)."""
 
 
 class _Bank:
-    """Every phrasing, and which standard questions are alike."""
+    """Every phrasing that can be found, and which standard questions are alike."""
 
-    def __init__(self, labels: Ids, vectors: Vectors) -> None:
-        self.labels, self.vectors = labels, vectors
+    def __init__(self, labels: Ids, vectors: Vectors, hidden: Ids = _NONE) -> None:
+        """hidden: labels of phrasings that cannot be found, though the lexicon knows them."""
+        self.labels, self.vectors, self.hidden = labels, vectors, hidden
         self.counts = Counts(labels)
         self.ids, self.question = np.unique(labels >> ID_BITS, return_inverse=True)
         sums = np.zeros((len(self.ids), vectors.shape[1]))
         np.add.at(sums, self.question, vectors)
         lengths = np.linalg.norm(sums, axis=1, keepdims=True)
         self._centres = (sums / np.maximum(lengths, 1e-9)).astype(np.float32)
+
+    def own(self, labels: Ids) -> Ids:
+        """The places (c,) of the standard questions of labels (c,)."""
+        return np.searchsorted(self.ids, labels >> ID_BITS).astype(np.int64)
 
     def topics(self, questions: Ids) -> Mask:
         """(c,) standard questions to (c, all of them): themselves and the tenth nearest them."""
@@ -164,21 +186,31 @@ class _Bank:
         return gone
 
 
-def _part(reader: Rows, bank: _Bank, rows: Ids, by_top3: bool, words: Words | None) -> _Part:
+def _part(
+    reader: Rows,
+    bank: _Bank,
+    labels: Ids,
+    vectors: Vectors,
+    by_top3: bool,
+    beside: Beside | None,
+) -> _Part:
     """Hold out some phrasings in each of the three ways."""
-    similar, itself, queries = _alone(reader, bank, rows)
-    own = bank.question[rows]
+    similar, itself, queries = _alone(reader, bank, labels, vectors)
+    own = bank.own(labels)
     family = bank.question == own[:, None]
+    opinions = [None] * len(labels) if beside is None else beside.opinions(vectors)
 
-    def held_out(gone: Mask) -> tuple[Signals, Ids]:
+    def held_out(gone: Mask, k: int) -> tuple[Signals, list[Ranked]]:
         left = np.where(gone, -np.inf, similar)
-        near, labels = _nearest(bank, left, own, gone, by_top3, queries, words)
-        return read_signals(reader, near, labels, queries, bank.vectors[rows]), near.hits
+        near, labels, ranks = _nearest(bank, left, own, gone, by_top3, queries, beside, opinions, k)
+        return read_signals(reader, near, labels, queries, vectors), ranks
 
-    asked, hits = held_out(itself)
-    alone, _ = held_out(family)
-    topic, _ = held_out(bank.topics(own)[:, bank.question])
-    return bank.ids[own], asked, hits == bank.ids[own], alone, topic
+    asked, ranks = held_out(itself, DEPTH)
+    alone, _ = held_out(family, 1)
+    topic, _ = held_out(bank.topics(own)[:, bank.question], 1)
+    groups = bank.ids[own]
+    places = [place(ranked, group) for ranked, group in zip(ranks, groups.tolist(), strict=True)]
+    return groups, asked, np.array(places, np.int64), alone, topic
 
 
 def _nearest(
@@ -188,8 +220,10 @@ def _nearest(
     gone: Mask,
     by_top3: bool,
     queries: list[str],
-    words: Words | None,
-) -> tuple[Nearest, Ids]:
+    beside: Beside | None,
+    opinions: Sequence[Opinion | None],
+    k: int,
+) -> tuple[Nearest, Ids, list[Ranked]]:
     """What a search finds of a bank without some phrasings.
 
     Args:
@@ -197,9 +231,11 @@ def _nearest(
         own: (c,) the standard question that each query is of.
         gone: (c, n).
         queries: c texts.
+        opinions: c, what the classifier says of them.
+        k: standard questions that are ranked.
 
     Returns:
-        The nearest phrasings with the top hit, and their labels (c, w).
+        The nearest phrasings with the top hit, their labels (c, w), and the ranks.
     """
     width = min(WIDTH, similar.shape[1])
     columns = np.argpartition(-similar, width - 1, axis=1)[:, :width]
@@ -211,20 +247,25 @@ def _nearest(
         _Left(bank.counts, int(bank.ids[question]), int(missing[bank.question == question].sum()))
         for question, missing in zip(own, gone, strict=True)
     ]
-    hits, of_hits = np.zeros(len(similar), np.int64), np.zeros(len(similar), np.float32)
+    ranks = []
     for number, row in enumerate(similar):
         counts = left[number] if by_top3 else None
-        depth = 1 if words is None else DEPTH
+        depth = k if beside is None else DEPTH
         ranked = _ranked(bank, row, depth, counts, (labels[number], scores[number]))
-        if words is not None:
-            shares = words.lexicon.shares(queries[number], bank.labels[gone[number]])
-            ranked = fuse(ranked, shares, _exact(bank, row, counts), 1, words.weight)
-        hits[number], of_hits[number] = ranked.labels[0], ranked.scores[0]
+        if beside is not None:
+            silent = np.concatenate([bank.hidden, bank.labels[gone[number]]])
+            shares = beside.shares(queries[number], silent)
+            exact = _exact(bank, row, counts)
+            ranked = fuse(ranked, shares, exact, k, beside.weight, opinion=opinions[number])
+        ranks.append(ranked)
+    hits = np.array([ranked.labels[0] for ranked in ranks], np.int64)
+    of_hits = np.array([ranked.scores[0] for ranked in ranks], np.float32)
     scores, labels = with_hits(scores, labels, hits, of_hits)
     questions = np.where(labels >= 0, labels >> ID_BITS, -1)
     found = np.where(questions >= 0, questions, questions[:, :1])
     sizes = np.stack([counts.of(row) for counts, row in zip(left, found, strict=True)])
-    return Nearest(scores, questions, sizes, hits >> ID_BITS), labels
+    said = opinions_of(opinions, hits >> ID_BITS)
+    return Nearest(scores, questions, sizes, hits >> ID_BITS, said), labels, ranks
 
 
 def _ranked(

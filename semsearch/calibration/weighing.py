@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from semsearch import identity
 from semsearch.calibration import selfmade
 from semsearch.calibration.mixing import LEAST, Mixing, decide, outcomes
+from semsearch.classifier import Opinion
 from semsearch.errors import SemsearchError
 from semsearch.evaluation.queries import LabelledQuery
 from semsearch.hybrid import DEPTH, Exact, of_rows
@@ -68,15 +69,17 @@ def _near(
     asked: Sequence[LabelledQuery],
     vectors: Vectors,
     by_top3: bool,
-) -> Iterator[tuple[int, Ranked, Shares, Exact]]:
+) -> Iterator[tuple[int, Ranked, Shares, Exact, Opinion | None]]:
     """Labelled queries with what `outcomes` needs."""
     ids = {key: row.id for key, row in reader.questions_by_key(view.meta).items()}
     counts = view.counts if by_top3 else None
     found = rank(view.search, vectors, DEPTH, len(view), counts)
-    for query, vector, near in zip(asked, vectors, found, strict=True):
+    known = view.classifier
+    opinions = [None] * len(asked) if known is None else known.opinions(vectors)
+    for query, vector, near, opinion in zip(asked, vectors, found, opinions, strict=True):
         assert query.key is not None
 
         def exact(questions: Ids, vector: Vectors = vector) -> Ranked:
             return of_rows(reader, questions, vector, counts)
 
-        yield ids[query.key], near, lexicon.shares(query.text), exact
+        yield ids[query.key], near, lexicon.shares(query.text), exact, opinion

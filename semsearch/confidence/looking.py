@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from semsearch.classifier import Opinion
 from semsearch.confidence.signals import WIDTH, Nearest, Signals, signals
-from semsearch.hybrid import Rows, Words, rank_with_words
+from semsearch.hybrid import Beside, Rows, rank_beside
 from semsearch.ranking import QUERIES_AT_ONCE, Ranked
 from semsearch.store import PhrasingRow
 from semsearch.store.rows import ID_BITS, load_vectors, split_label
@@ -22,7 +24,7 @@ def look(
     queries: Vectors,
     k: int,
     by_top3: bool,
-    words: Words | None = None,
+    beside: Beside | None = None,
 ) -> Iterator[tuple[list[Ranked], Signals]]:
     """What `ranking.rank` finds, and the signals of each query; to be called while `reading()`.
 
@@ -30,7 +32,7 @@ def look(
         texts: m queries.
         queries: (m, d).
         by_top3: whether standard questions score by their three best phrasings.
-        words: what words count in the rank, None where they do not.
+        beside: what counts beside vectors in the rank, None where nothing does.
 
     Yields:
         The ranks and the signals of some queries at a time, in their order. The index is not
@@ -43,11 +45,12 @@ def look(
     for start in range(0, len(texts), QUERIES_AT_ONCE):
         some = slice(start, start + QUERIES_AT_ONCE)
         search = _Remembering(view)
-        ranked = rank_with_words(
+        ranked = rank_beside(
             reader, search, texts[some], queries[some], k, len(view),
-            counts if by_top3 else None, words,
+            counts if by_top3 else None, beside,
         )  # fmt: skip
         hits = np.array([found.labels[0] for found in ranked], np.int64)
+        said = [None] * len(ranked) if beside is None else beside.opinions(queries[some])
         scores, labels = with_hits(*search.found, hits, np.array([r.scores[0] for r in ranked]))
         questions = np.where(labels >= 0, labels >> ID_BITS, -1)
         near = Nearest(
@@ -55,6 +58,7 @@ def look(
             questions=questions,
             sizes=counts.of(np.where(questions >= 0, questions, questions[:, :1])),
             hits=hits >> ID_BITS,
+            opinions=opinions_of(said, hits >> ID_BITS),
         )
         yield ranked, read_signals(reader, near, labels, texts[some], queries[some])
 
@@ -65,7 +69,7 @@ def first_hits(
     texts: Sequence[str],
     queries: Vectors,
     by_top3: bool,
-    words: Words | None = None,
+    beside: Beside | None = None,
 ) -> tuple[Ids, Signals]:
     """The standard question (m,) that comes first for each of m queries, and the signals (m, s).
 
@@ -73,10 +77,19 @@ def first_hits(
     """
     hits: list[int] = []
     found: list[Signals] = []
-    for ranked, seen in look(reader, view, texts, queries, 1, by_top3, words):
+    for ranked, seen in look(reader, view, texts, queries, 1, by_top3, beside):
         hits += [int(best.labels[0]) >> ID_BITS for best in ranked]
         found.append(seen)
     return np.array(hits, np.int64), np.concatenate(found)
+
+
+def opinions_of(said: Sequence[Opinion | None], hits: Ids) -> NDArray[np.float64]:
+    """What a classifier says of the hits (m,), see `Opinion.signals`: (m, 2), 0 without one."""
+    pairs = [
+        (0.0, 0.0) if opinion is None else opinion.signals(hit)
+        for opinion, hit in zip(said, hits.tolist(), strict=True)
+    ]
+    return np.array(pairs, np.float64).reshape(-1, 2)
 
 
 def with_hits(scores: Scores, labels: Ids, hits: Ids, hit_scores: Scores) -> tuple[Scores, Ids]:

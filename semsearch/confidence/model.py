@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from semsearch.confidence.signals import SIGNALS, Signals
 from semsearch.errors import CorruptIndexError
 
-VERSION = 1
+VERSION = 2
 """Of the signals and the model; a calibration of another version is not applied."""
 
 

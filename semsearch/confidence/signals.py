@@ -37,6 +37,8 @@ SIGNALS = (
     "hit_words",  # share that the hit's nearest phrasings have
     "same_words",  # overlap with one of the hit's phrasings, by words (Jaccard)
     "same_pairs",  # the same, by pairs of characters (Dice)
+    "learnt",  # log-probability of the hit by the classifier of an improved index
+    "learnt_margin",  # how far the likeliest other is behind
 )
 
 WIDTH = 100
@@ -56,12 +58,14 @@ class Nearest:
         questions: (m, w) the ids of their standard questions, -1 where there are fewer.
         sizes: (m, w) how many phrasings those standard questions have, at least 1.
         hits: (m,) the id of the standard question that is the top hit.
+        opinions: (m, 2) what a classifier says of the hit, 0 where there is none.
     """
 
     scores: Scores
     questions: Ids
     sizes: Ids
     hits: Ids
+    opinions: NDArray[np.float64]
 
     @property
     def of_hit(self) -> NDArray[np.bool_]:
@@ -135,7 +139,8 @@ def signals(
         np.einsum("md,md->m", centre, queries) / np.maximum(length, 1e-9),
     ]
     overlaps = [_overlap(*row) for row in zip(texts, around_texts, hit_texts, strict=True)]
-    return np.column_stack([*columns, np.array(overlaps).reshape(len(scores), 4)])
+    words_in = np.array(overlaps).reshape(len(scores), 4)
+    return np.column_stack([*columns, words_in, near.opinions])
 
 
 def _filled(scores: Scores) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -60,6 +60,30 @@ def ranks(
     return found
 
 
+def question_scores(
+    queries: Vectors, vectors: Vectors, questions: Ids, score: Score
+) -> tuple[Ids, NDArray[np.float64]]:
+    """Ids (K,) of standard questions, ascending, and what each scores for each query (m, K).
+
+    Args:
+        queries: (m, d).
+        vectors: (n, d) of all phrasings.
+        questions: (n,) ids of their standard questions.
+    """
+    order = np.argsort(questions, kind="stable")
+    ids, starts, sizes = np.unique(questions[order], return_index=True, return_counts=True)
+    group = np.repeat(np.arange(len(ids)), sizes)
+    by_question = np.ascontiguousarray(vectors[order])
+    step = max(1, _CELLS // max(1, len(vectors)))
+    parts = [
+        _scores(
+            (queries[n : n + step] @ by_question.T).astype(np.float64), group, starts, sizes, score
+        )
+        for n in range(0, len(queries), step)
+    ]
+    return ids, np.concatenate(parts)
+
+
 def _scores(
     similar: NDArray[np.float64], group: Ids, starts: Ids, sizes: Ids, score: Score
 ) -> NDArray[np.float64]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from semsearch.encoder import Encoder
 from semsearch.encoder.config import read_layout
@@ -26,9 +29,12 @@ if TYPE_CHECKING:
 
 BATCH_SIZE = 64
 LEARNING_RATE = 5e-5
-EPOCHS = 1.0
+EPOCHS = 2.0
 MOST_STEPS = 400
 _MAX_LENGTH = 64  # tokens read of a phrasing while training: what is asked is short
+_SHORT = 16
+_SHORTER = 0.95  # share of the phrasings that are read whole: a batch is as long as its longest
+_COVERED = 4  # times as many standard questions as a batch holds: it has the hard ones anyway
 _COMPARED = 500  # texts that an encoder with 8-bit weights is compared on
 
 SETTINGS = {"batch_size": BATCH_SIZE, "learning_rate": LEARNING_RATE}
@@ -67,8 +73,10 @@ def finetune(
 ) -> Encoder:
     """Teach an encoder to tell the standard questions of a lesson apart.
 
-    In a batch, no two phrasings are of one standard question, and each has the nearest phrasing of
-    another one as a hard negative. Encoders with 8-bit weights get such again.
+    In a batch, no two phrasings are of one standard question. Where the bank has so many of them
+    that those which are hard to tell apart seldom meet in a batch, each phrasing also has the
+    nearest one of another standard question as a negative. Encoders with 8-bit weights get such
+    again.
 
     Args:
         encoder: any that can be trained; it is left as it is.
@@ -86,11 +94,12 @@ def finetune(
         raise DataError("one standard question has nothing to be told apart from.")
     rounds = max(1, round(steps * batch / len(bank)) + 1)
     pairs = pairs_within(bank, seed, rounds)
-    examples = _with_hard_negatives(pairs, encoder)
+    many = len(bank.keys) > _COVERED * batch
+    examples = _with_hard_negatives(pairs, encoder) if many else pairs
     settings = Settings(
         objective="contrastive",
         encoder=str(start),
-        max_length=min(encoder.max_length, _MAX_LENGTH),
+        max_length=_length_of(bank.texts, encoder),
         steps=steps,
         batch_size=batch,
         learning_rate=LEARNING_RATE,
@@ -120,6 +129,15 @@ def _export_beside(folder: Path) -> None:
     note = json.dumps({"weights": weights_of(layout)[0]})
     (target / MADE_FROM).write_text(note + "\n", encoding="utf-8")
     shutil.rmtree(made.parent, ignore_errors=True)
+
+
+def _length_of(texts: Sequence[str], encoder: Encoder) -> int:
+    """Tokens that nearly all phrasings have at most, so that a few long ones do not set the pace.
+
+    They are cut off while training only.
+    """
+    usual = float(np.quantile(encoder.measure(texts).n_tokens, _SHORTER))
+    return min(encoder.max_length, max(_SHORT, math.ceil(usual)), _MAX_LENGTH)
 
 
 def _with_hard_negatives(pairs: Examples, encoder: Encoder) -> Examples:

@@ -14,13 +14,14 @@ from semsearch.calibration.assembling import UNANSWERABLE
 from semsearch.calibration.examples import Examples, Mask, selfmade
 from semsearch.calibration.fitting import cross_validated
 from semsearch.calibration.heldout import HeldOut, SelfMade
-from semsearch.calibration.selfmade import hold_out
+from semsearch.calibration.selfmade import hold_out, place
+from semsearch.classifier import Classifier
 from semsearch.confidence import looking
 from semsearch.confidence.signals import Signals
 from semsearch.errors import DataError
 from semsearch.evaluation import bootstrap
-from semsearch.hybrid import Words
-from semsearch.improvement.asking import ranks
+from semsearch.evaluation.queries import LabelledQuery
+from semsearch.hybrid import DEPTH, Beside
 from semsearch.improvement.material import Bank, Trial
 from semsearch.ranking import Score
 from semsearch.selection import Selection
@@ -71,72 +72,75 @@ class State:
     Attributes:
         vectors: (n, d) of the phrasings.
         queries: (m, d) of the labelled queries that are held out.
+        classifier: what has been learnt beside the encoder, None before.
     """
 
     vectors: Vectors
     queries: Vectors
+    classifier: Classifier | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """A bank as it answers before or after an attempt."""
+
+    bank: Bank
+    state: State
+    score: Score
+    beside: Beside | None
 
 
 def figures(
-    bank: Bank,
-    trial: Trial,
-    before: State,
-    after: State,
-    score: Score,
-    seed: int,
-    words: Words | None = None,
+    trial: Trial, before: Side, after: Side, seed: int
 ) -> tuple[list[Figure], HeldOut | None, HeldOut | None]:
     """All figures, and what was held out as the attempt sees it: phrasings, and new questions.
 
-    Where words count, first hits are those of the rank with them, and there is no MRR.
+    Held-out phrasings are asked of those that were learnt, as after a promotion they would be of
+    all; those of new questions of these and of one another.
     """
     found: list[Figure] = []
     sides = before, after
-    held = [[_held(bank, side.vectors, rows, score, words) for rows in (trial.phrasings, trial.new)]
-            for side in sides]  # fmt: skip
-    for number, (name, rows) in enumerate(
-        (("phrasings", trial.phrasings), ("new questions", trial.new))
-    ):
+    asked_of = trial.rows, np.concatenate([trial.rows, trial.of_new])
+    held = [
+        [_held(*part, side) for part in zip((trial.phrasings, trial.new), asked_of, strict=True)]
+        for side in sides
+    ]
+    for number, name in enumerate(("phrasings", "new questions")):
         old, new = held[0][number], held[1][number]
-        if words is not None and old is not None and new is not None:
-            found.append(_gain(name, "accuracy_at_1", old.right, new.right, seed))
-        elif len(rows):
-            places = [_places(bank, side.vectors, rows, score) for side in sides]
-            found += _gains(name, places[0], places[1], seed)
-    found += _labelled(bank, trial, sides, score, seed, words)
+        if old is not None and new is not None:
+            found += _gains(name, old.places, new.places, seed)
+    asked = [query for query in trial.labelled if query.key is not None]
+    if asked:  # they stand before those that expect no answer
+        places = [_places(side, asked) for side in sides]
+        found += _gains("labelled", places[0], places[1], seed)
     found += _precision(held[0], held[1], seed)
     return found, held[1][0], held[1][1]
 
 
-def first_hits(
-    bank: Bank, state: State, texts: Sequence[str], score: Score, words: Words | None
-) -> tuple[Ids, Signals]:
+def first_hits(side: Side, texts: Sequence[str]) -> tuple[Ids, Signals]:
     """The standard questions (m,) that come first for queries, and their signals (m, s)."""
-    everything = Selection((Neighbours.build(bank.labels, state.vectors),), len(bank))
-    rows = Rows(bank, state.vectors)
-    return looking.first_hits(rows, everything, texts, state.queries, score == "top3", words)
+    return looking.first_hits(
+        *_searchable(side), texts, side.state.queries, side.score == "top3", side.beside
+    )
 
 
-def _labelled(
-    bank: Bank,
-    trial: Trial,
-    sides: tuple[State, State],
-    score: Score,
-    seed: int,
-    words: Words | None,
-) -> list[Figure]:
-    # Those that expect an answer stand first.
-    asked = [query for query in trial.labelled if query.key is not None]
-    if not asked:
-        return []
-    expected = np.array([bank.ids[query.key or ""] for query in asked], np.int64)
-    states = [State(side.vectors, side.queries[: len(asked)]) for side in sides]
-    if words is not None:
-        texts = [query.text for query in asked]
-        right = [first_hits(bank, s, texts, score, words)[0] == expected for s in states]
-        return [_gain("labelled", "accuracy_at_1", right[0], right[1], seed)]
-    places = [ranks(s.queries, expected, s.vectors, bank.questions, score) for s in states]
-    return _gains("labelled", places[0], places[1], seed)
+def _searchable(side: Side) -> tuple[Rows, Selection]:
+    neighbours = Neighbours.build(side.bank.labels, side.state.vectors)
+    return Rows(side.bank, side.state.vectors), Selection((neighbours,), len(side.bank))
+
+
+def _places(side: Side, asked: Sequence[LabelledQuery]) -> NDArray[np.int64]:
+    """Where labelled queries find the standard question that they expect; 0 not among ten."""
+    texts, queries = [query.text for query in asked], side.state.queries[: len(asked)]
+    found = looking.look(
+        *_searchable(side), texts, queries, DEPTH, side.score == "top3", side.beside
+    )
+    ranks = [ranked for some, _ in found for ranked in some]
+    ids = side.bank.ids
+    return np.array(
+        [place(ranked, ids[query.key or ""]) for query, ranked in zip(asked, ranks, strict=True)],
+        np.int64,
+    )
 
 
 def verdict(found: Iterable[Figure]) -> tuple[bool, str]:
@@ -217,24 +221,22 @@ class Rows:
         return found
 
 
-def _held(
-    bank: Bank, vectors: Vectors, rows: Ids, score: Score, words: Words | None
-) -> HeldOut | None:
+def _held(rows: Ids, asked_of: Ids, side: Side) -> HeldOut | None:
     if not len(rows):
         return None
+    bank, vectors = side.bank, side.state.vectors
+    found = np.zeros(len(bank), bool)
+    found[asked_of] = True
     return hold_out(
-        Rows(bank, vectors), bank.labels, vectors, rows, by_top3=score == "top3", words=words
-    )
-
-
-def _places(bank: Bank, vectors: Vectors, rows: Ids, score: Score) -> NDArray[np.int64]:
-    return ranks(vectors[rows], bank.questions[rows], vectors, bank.questions, score, rows)
+        Rows(bank, vectors), bank.labels, vectors, rows,
+        by_top3=side.score == "top3", beside=side.beside, found=found,
+    )  # fmt: skip
 
 
 def _gains(of: str, before: NDArray[np.int64], after: NDArray[np.int64], seed: int) -> list[Figure]:
     measures: Mapping[str, Callable[[NDArray[np.int64]], Values]] = {
         "accuracy_at_1": lambda places: np.asarray(places == 1, np.float64),
-        "mrr": lambda places: 1.0 / places,
+        "mrr": lambda places: np.where(places > 0, 1.0 / np.maximum(places, 1), 0.0),
     }
     return [
         _gain(of, name, measure(before), measure(after), seed) for name, measure in measures.items()

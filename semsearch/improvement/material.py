@@ -104,15 +104,19 @@ class Trial:
     Attributes:
         learnt: the bank without what is held out, with queries that say their standard question.
         everything: what the final encoder learns.
-        phrasings: rows (p,) of the bank that are held out one by one.
-        new: rows (q,) of standard questions that are held out whole.
+        rows: (l,) of the bank that are learnt.
+        phrasings: rows (p,) of the bank that are held out, of standard questions that are learnt.
+        new: rows (q,) of standard questions that are held out whole, those that are asked.
+        of_new: all of those.
         labelled: labelled queries that are held out.
     """
 
     learnt: Lesson
     everything: Lesson
+    rows: Ids
     phrasings: Ids
     new: Ids
+    of_new: Ids
     labelled: tuple[LabelledQuery, ...]
 
 
@@ -164,8 +168,10 @@ def arrange(
     return Trial(
         Lesson(tuple(texts[row] for row in rows), questions[rows]),
         Lesson(everything, all_questions),
+        rows[rows < len(bank)],
         np.sort(rng.permutation(held_rows)[:_ASKED]),
         np.sort(rng.permutation(np.flatnonzero(is_new))[: _ASKED // 2]),
+        np.flatnonzero(is_new),
         tuple(asked_queries),
     )
 

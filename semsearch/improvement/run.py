@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -17,13 +17,14 @@ from semsearch.calibration.assembling import assemble
 from semsearch.calibration.heldout import SelfMade
 from semsearch.calibration.mixing import Mixing
 from semsearch.calibration.run import fit_on
+from semsearch.classifier import FILE as CLASSIFIER
+from semsearch.classifier import Classifier
 from semsearch.encoder import Encoder
 from semsearch.encoding import text_warnings
 from semsearch.errors import DataError
-from semsearch.hybrid import Words
-from semsearch.improvement import judging, linear, queries
-from semsearch.improvement.judging import Figure, State
-from semsearch.improvement.material import LEAST, Bank, Lesson, Trial, arrange
+from semsearch.improvement import classifying, judging, linear, queries
+from semsearch.improvement.judging import Figure, Side, State
+from semsearch.improvement.material import LEAST, Lesson, Trial, arrange
 from semsearch.improvement.queries import Queries
 from semsearch.improvement.report import ImprovementReport
 from semsearch.improvement.start import Start
@@ -32,6 +33,7 @@ from semsearch.ranking import Score
 from semsearch.recipe import Recipe
 from semsearch.store import Meta
 from semsearch.swapping import Improvement, RolledBack, roll_back, swap
+from semsearch.types import Vectors
 from semsearch.writing import writing
 
 Watch = Callable[[str, int, int, "float | None"], None]
@@ -129,13 +131,11 @@ class _Attempt:
                 "labelled queries with --labelled"
             )
             return replace(report, reason=reason, notes=tuple(notes))
-        before = self._asked(trial, start.state)
+        before = self._side(trial, start.state)
         with tempfile.TemporaryDirectory(prefix="semsearch-improve-") as work:
             tried, settings = self._learn(trial.learnt, Path(work) / "trial", None)
-            after = self._asked(trial, tried.state)
-            figures, held, new = judging.figures(
-                start.bank, trial, before, after, self._score, self.seed, start.words
-            )
+            after = self._side(trial, tried.state)
+            figures, held, new = judging.figures(trial, before, after, self.seed)
             promoted, reason = judging.verdict(figures)
             notes += _notes_on(figures, trial)
             report = replace(
@@ -195,9 +195,15 @@ class _Attempt:
             show(done, len(texts), None)
 
         vectors = dict(zip(texts, encoder.encode(texts, progress=finished), strict=True))
+        asked = [query.text for query in self.queries.labelled]
+        queries = encoder.encode(asked, kind="query")
+        known = dict(zip(asked, queries, strict=True)) | vectors
+        more = [text for text in dict.fromkeys(lesson.texts) if text not in known]
+        known |= dict(zip(more, encoder.encode(more, kind="query"), strict=True))
         state = State(
             np.stack([vectors[text] for text in self.start.bank.texts]),
-            encoder.encode([q.text for q in self.queries.labelled], kind="query"),
+            queries,
+            _classifier(np.stack([known[text] for text in lesson.texts]), lesson, chosen),
         )
         return _Learnt(encoder, state), {**chosen, "steps": steps, **finetuning.SETTINGS}
 
@@ -216,11 +222,17 @@ class _Attempt:
         else:
             choice = linear.Choice(settings["ridge"], settings["beta"])
         kernel = linear.fit(vectors, lesson.questions, choice)
+        mapped = linear.unit(vectors @ kernel)
+        if settings is None:
+            weight = classifying.choose(mapped, lesson.questions, self._score, self.seed)
+            settings = {**asdict(choice), "classifier": weight}
         state = State(
-            *(linear.unit(part @ kernel) for part in (start.state.vectors, start.state.queries))
+            linear.unit(start.state.vectors @ kernel),
+            linear.unit(start.state.queries @ kernel),
+            _classifier(mapped, lesson, settings),
         )
         encoder = start.encoder if choice.beta == 0 else start.encoder.mapped(kernel)
-        return _Learnt(encoder, state), asdict(choice)
+        return _Learnt(encoder, state), settings
 
     def _stage(self, name: str) -> Callable[[int, int, float | None], None]:
         def show(done: int, total: int, loss: float | None = None) -> None:
@@ -229,10 +241,12 @@ class _Attempt:
 
         return show
 
-    def _asked(self, trial: Trial, state: State) -> State:
-        """The same with the queries that are held out, in the order of the trial."""
+    def _side(self, trial: Trial, state: State) -> Side:
+        """The bank in a state, with the queries that are held out, in the order of the trial."""
         row = {id(query): n for n, query in enumerate(self.queries.labelled)}
-        return State(state.vectors, state.queries[[row[id(q)] for q in trial.labelled]])
+        asked = state.queries[[row[id(q)] for q in trial.labelled]]
+        state = replace(state, queries=asked)
+        return Side(self.start.bank, state, self._score, self.start.beside(state))
 
     def _notes(self) -> list[str]:
         skipped = self.queries.skipped
@@ -243,7 +257,7 @@ class _Attempt:
         ]
 
     def _calibrate(
-        self, trial: Trial, after: State, made: SelfMade | None
+        self, trial: Trial, after: Side, made: SelfMade | None
     ) -> tuple[CalibrationReport | None, list[str]]:
         """A calibration of what the attempt makes of what it has not learnt."""
         start = self.start
@@ -254,7 +268,7 @@ class _Attempt:
             "phrasings": start.meta.phrasings,
             "last_phrasing": start.last_phrasing,
         }
-        labels = _labels(start.bank, trial, after, self._score, start.words)
+        labels = _labels(trial, after)
         try:
             report = fit_on(
                 assemble(str(start.directory), labels, made, None),
@@ -278,6 +292,8 @@ class _Attempt:
         def fill(folder: Path) -> None:
             if made is not None:
                 made.save(folder / heldout.FILE)
+            if final.state.classifier is not None:
+                final.state.classifier.save(folder / CLASSIFIER)
 
         proof = {
             "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -307,16 +323,21 @@ class _Learnt:
     state: State
 
 
-def _labels(
-    bank: Bank, trial: Trial, after: State, score: Score, words: Words | None
-) -> examples.Examples | None:
+def _labels(trial: Trial, after: Side) -> examples.Examples | None:
     """Held-out labelled queries to calibrate on; None where they are too few to say anything."""
     asked = trial.labelled
     if len(asked) < LEAST or all(query.key is None for query in asked):
         return None
-    hits, found = judging.first_hits(bank, after, [q.text for q in asked], score, words)
-    expected = np.array([-1 if query.key is None else bank.ids[query.key] for query in asked])
+    hits, found = judging.first_hits(after, [q.text for q in asked])
+    ids = after.bank.ids
+    expected = np.array([-1 if query.key is None else ids[query.key] for query in asked])
     return examples.labelled(found, hits == expected, expected >= 0)
+
+
+def _classifier(vectors: Vectors, lesson: Lesson, settings: Mapping[str, Any]) -> Classifier | None:
+    """The classifier of a lesson whose texts have these vectors (n, d)."""
+    weight = float(settings["classifier"])
+    return classifying.fit(vectors, lesson.questions, weight) if weight else None
 
 
 def _mixed(meta: Meta) -> Mixing:

@@ -10,10 +10,11 @@ import numpy as np
 
 from semsearch.encoder import Encoder
 from semsearch.evaluation.queries import LabelledQuery
-from semsearch.hybrid import Words
+from semsearch.hybrid import Beside
 from semsearch.improvement.judging import State
 from semsearch.improvement.material import Bank
 from semsearch.index import Index
+from semsearch.lexical import Lexicon
 from semsearch.recipe import Recipe
 from semsearch.store import BankReader, Meta
 from semsearch.store.rows import load_vectors
@@ -27,7 +28,7 @@ class Start:
     Attributes:
         encoder: the one that is improved.
         state: what it makes of the bank and of the queries.
-        words: what words count in the rank, None where they do not.
+        lexicon: of the bank, None where words do not count in the rank.
     """
 
     directory: Path
@@ -36,7 +37,7 @@ class Start:
     encoder: Encoder
     state: State
     last_phrasing: int
-    words: Words | None
+    lexicon: Lexicon | None
 
     @classmethod
     def of(cls, index: Index) -> Start:
@@ -66,8 +67,12 @@ class Start:
                     vectors[n] = former[row.id]
             vectors[new] = encoder.encode([rows[n].text for n in new])
         nothing = np.zeros((0, meta.dim), np.float32)
-        words = Words(bank.lexicon(), weight(meta)) if searchable else None
-        return cls(index.path, meta, bank, encoder, State(vectors, nothing), last, words)
+        lexicon = bank.lexicon() if searchable else None
+        return cls(index.path, meta, bank, encoder, State(vectors, nothing), last, lexicon)
+
+    def beside(self, state: State) -> Beside | None:
+        """What counts beside vectors in a state."""
+        return Beside.of(self.lexicon, weight(self.meta), state.classifier)
 
     def asked(self, labelled: Sequence[LabelledQuery]) -> Start:
         """The same with queries."""

@@ -86,7 +86,7 @@ def test_every_weight_is_tried_and_rows_are_read_once() -> None:
 
     near = Ranked(np.array([0.7], np.float32), np.array([label_of(1, 1)]))
     shares = Shares(np.array([1, 2]), np.array([0.0, 1.0], np.float32))
-    found, groups = mixing.outcomes([(2, near, shares, exact)])
+    found, groups = mixing.outcomes([(2, near, shares, exact, None)])
     assert groups.tolist() == [2]
     # 0.7 (1 - w) < 0.5 (1 - w) + w from w = 1 / 6 on.
     assert found.tolist() == [[weight > 1 / 6 for weight in WEIGHTS]] and read == [[2]]

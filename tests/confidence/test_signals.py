@@ -18,6 +18,7 @@ def _near(
         np.array([questions]),
         np.full((1, len(scores)), sizes),
         np.array([hit]),
+        np.array([[-0.5, 2.0]]),
     )
     query = np.array([[1.0, 0, 0]], np.float32)
     finite = np.where(np.isfinite(scores), scores, 0).astype(np.float32)
@@ -103,7 +104,7 @@ def test_many_queries_get_what_each_gets_alone() -> None:
     alone = [_near(s, q, h) for s, q, h in (([0.9, 0.8], [7, 9], 7), ([0.7, 0.6], [9, 9], 9))]
     near = Nearest(
         *(np.concatenate([getattr(one[0], name) for one in alone])
-          for name in ("scores", "questions", "sizes", "hits"))
+          for name in ("scores", "questions", "sizes", "hits", "opinions"))
     )  # fmt: skip
     first, second = near.read()
     width = max(part.shape[1] for part in (first, second))

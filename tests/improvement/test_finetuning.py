@@ -8,11 +8,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from semsearch import Index
+from semsearch import Encoder, Index
 from semsearch.encoder.quantize import quantize
 from semsearch.improvement import finetuning, improve, judging, rollback
+from semsearch.improvement.material import Lesson
+from semsearch.training.examples import Examples
+from semsearch.training.settings import Settings
 from tests.improvement.conftest import make_bank
 from tests.improvement.test_run import answers
 
@@ -90,5 +94,31 @@ def test_what_is_not_better_leaves_no_trace(
 
 def test_larger_banks_are_worth_more_steps_up_to_a_bound() -> None:
     assert finetuning.steps_for(10) == 20
-    assert finetuning.steps_for(9600) == 150
+    assert finetuning.steps_for(9600) == 300
     assert finetuning.steps_for(10**6) == finetuning.MOST_STEPS
+
+
+def test_hard_negatives_are_mined_where_a_batch_holds_few_of_the_standard_questions(
+    tmp_path: Path, tiny_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, int]] = []
+
+    def train(settings: Settings, examples: Examples, *_: object, **__: object) -> None:
+        seen.append((examples.shape, settings.max_length or 0))
+        raise StopIteration
+
+    monkeypatch.setattr(finetuning, "train", train)
+    monkeypatch.setattr(finetuning, "BATCH_SIZE", 8)
+    for n in (8, 40):
+        texts = tuple(f"{word} {number}?" for number in range(n) for word in ("order", "parcel"))
+        lesson = Lesson(texts, np.arange(2 * n) // 2)
+        with pytest.raises(StopIteration):
+            finetuning.finetune(tiny_encoder, lesson, tmp_path / str(n), steps=5, seed=0)
+    assert [shape for shape, _ in seen] == ["pairs", "triplets"]
+
+
+def test_a_few_long_phrasings_do_not_set_the_length_of_a_batch(tiny_encoder: Encoder) -> None:
+    usual, long = ["where is my order"] * 99, ["where is my order " * 20]
+    short = finetuning._length_of(usual + long, tiny_encoder)
+    assert short == finetuning._length_of(usual, tiny_encoder) < 32
+    assert finetuning._length_of(long * 9, tiny_encoder) == min(64, tiny_encoder.max_length)

@@ -11,10 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from semsearch import Encoder, Index, StandardQuestion
+from semsearch import Encoder, Index, StandardQuestion, classifier
 from semsearch.calibration import calibrate
-from semsearch.errors import EncoderError, EncoderMismatchError, IndexBusyError
-from semsearch.improvement import improve, judging, rollback
+from semsearch.errors import (
+    CorruptIndexError,
+    EncoderError,
+    EncoderMismatchError,
+    IndexBusyError,
+)
+from semsearch.improvement import classifying, improve, judging, rollback
 from semsearch.lock import write_lock
 from tests.improvement.conftest import make_bank, shuffled
 
@@ -123,7 +128,7 @@ def test_an_index_that_counts_words_is_judged_with_them(index: Index) -> None:
         report = improve(index, light=True)
         by_name = {(figure.of, figure.measure): figure for figure in report.figures}
         before.append(by_name["phrasings", "accuracy_at_1"].before)
-        assert (("phrasings", "mrr") in by_name) == (lexical == "off")
+        assert 0 < by_name["phrasings", "mrr"].before < 1
         if report.promoted:
             rollback(index)
     assert before[1] > before[0] + 0.1
@@ -377,3 +382,53 @@ def test_an_encoder_from_before_that_is_gone_leaves_the_improved_one(
         with pytest.raises(EncoderError):
             rollback(index)
         assert answers(index) == after
+
+
+def test_a_classifier_counts_beside_the_cosines_until_a_rollback(better: Index) -> None:
+    settings = better.info()["improved"]["settings"]
+    assert settings["classifier"] in classifying.WEIGHTS[1:]
+    folders = [path.parent for path in better.path.glob(f"encoder-*/{classifier.FILE}")]
+    assert len(folders) == 1
+    with better._reader.reading() as meta:
+        assert folders[0].name == meta.encoder.source
+    with_it = answers(better)
+    (result,) = better.search(["hello please refund"], 3, refused=True)
+    better._view = None
+    (folders[0] / classifier.FILE).write_bytes(b"torn")
+    with pytest.raises(CorruptIndexError, match="semsearch rollback INDEX"):
+        better.search(ASKED)
+    rollback(better)
+    assert answers(better) != with_it and better.verify().ok
+    assert result.hits[0].key == "refund"
+
+
+def test_a_standard_question_that_came_after_improve_is_found(better: Index) -> None:
+    for phrasing in ("thanks umbrella again", "my umbrella online"):
+        better.add([StandardQuestion("umbrella", "umbrella?", "", (phrasing, "umbrella here"))])
+    (result,) = better.search(["my umbrella online"], 1, refused=True)
+    assert result.hits[0].key == "umbrella" and result.hits[0].score == pytest.approx(1, abs=1e-4)
+
+
+def test_two_standard_questions_are_told_apart_and_one_is_nothing_to_learn(
+    tiny_encoder: Encoder,
+) -> None:
+    bank = make_bank()[:2]
+    texts = [text for question in bank for text in question.phrasings]
+    vectors = tiny_encoder.encode(texts)
+    questions = np.repeat([4, 9], len(texts) // 2)
+    found = classifying.fit(vectors, questions, 0.1).opinions(vectors)
+    likeliest = [int(opinion.best(1, np.zeros(0, np.int64))[0]) for opinion in found]
+    assert np.mean(np.array(likeliest) == questions) > 0.9
+    assert classifying.choose(vectors, np.full(len(texts), 4), "top3", 0) == 0
+
+
+def test_a_classifier_that_does_not_help_counts_nothing() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(60, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    often = np.concatenate([vectors] * 4)  # each is found by itself, whatever is learnt
+    assert classifying.choose(often, np.tile(np.arange(60), 4), "best", 0) == 0
+    few = np.arange(60) // 2
+    assert classifying.choose(vectors, few, "best", 0) == 0
+    spread = np.arange(5000)
+    assert classifying.choose(np.zeros((5000, 2), np.float32), spread // 2, "best", 0) == 0
