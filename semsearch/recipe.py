@@ -12,6 +12,7 @@ from semsearch import identity
 from semsearch.encoder import Encoder, Fingerprint
 from semsearch.encoder.cache import remembered
 from semsearch.encoder.source import EMBEDDED, is_short_name
+from semsearch.encoder.start import has_onnx_only
 from semsearch.errors import CorruptIndexError, EncoderError, EncoderMismatchError
 from semsearch.files import storage_error
 from semsearch.store import BankReader, EncoderRecord, Meta, PhrasingRow
@@ -76,7 +77,7 @@ class Recipe:
             encoder = Encoder.load(
                 encoder or EMBEDDED,
                 runtime=self.runtime,
-                device=self.device,
+                device=self.encoder_device(encoder or EMBEDDED),
                 precision=self.precision,
                 pooling=self.pooling,
                 max_length=self.max_length,
@@ -91,6 +92,15 @@ class Recipe:
                     "bfloat16 or float32: --precision bfloat16."
                 )
         return encoder
+
+    def encoder_device(self, source: str | Path) -> Device:
+        """Where the encoder runs. On the CPU where it can run there only: a GPU still searches."""
+        if self.device != "cuda":
+            return self.device
+        only_on_cpu = self.runtime in ("onnx", "openvino") or has_onnx_only(
+            source, self.trust_remote_code
+        )
+        return "cpu" if only_on_cpu and self.runtime != "torch" else "cuda"
 
     def record(self, encoder: Encoder) -> EncoderRecord:
         """What an index keeps of its encoder."""
@@ -164,7 +174,7 @@ def made_by(directory: Path, meta: Meta, reader: Canaries, recipe: Recipe) -> En
     encoder = Encoder.load(
         source,
         runtime=recipe.runtime,
-        device=recipe.device,
+        device=recipe.encoder_device(source),
         precision=recipe.precision,
         **choices,
     )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from semsearch.errors import MissingExtraError
+from semsearch.errors import MissingExtraError, SemsearchError
 
 
 @cache
@@ -16,11 +16,14 @@ def faiss() -> Any:
 
     Raises:
         MissingExtraError: it is not installed.
+        SemsearchError: it is one for GPUs, and the CUDA libraries that it names are missing.
     """
     try:
         import faiss as module
     except ImportError as error:
         raise MissingExtraError("faiss", "cpu") from error
+    except RuntimeError as error:
+        raise SemsearchError(f"faiss cannot be loaded: {error}") from error
     # FAISS's own limit sends up to some hundred queries at once past BLAS, eight times as slow.
     module.cvar.distance_compute_blas_threshold = 1
     return module

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_args
 
 from semsearch.encoder import export, openvino, torch
+from semsearch.encoder.config import read_layout
 from semsearch.encoder.fingerprint import weight_files
 from semsearch.encoder.layout import Layout
 from semsearch.encoder.onnx import OnnxRuntime
 from semsearch.encoder.openvino import OpenVinoRuntime
 from semsearch.encoder.runtime import Runtime
+from semsearch.encoder.source import resolve
 from semsearch.errors import EncoderError, MissingExtraError
 from semsearch.types import PRECISIONS, RUNTIMES, Device
+
+
+def has_onnx_only(source: str | Path, trust_remote_code: bool = False) -> bool:
+    """Whether an encoder has an ONNX body and no other, so that torch cannot run it.
+
+    Raises:
+        EncoderError: there is no such encoder.
+    """
+    path = resolve(source, trust_remote_code=trust_remote_code)
+    layout = read_layout(path, trust_remote_code=trust_remote_code)
+    return weight_files(layout)[0].suffix == ".onnx"
 
 
 def start(
