@@ -80,9 +80,7 @@ def _on_gpu(runtime: str) -> str:
 
 
 def _torch(layout: Layout, device: str, precision: str, trust_remote_code: bool) -> Runtime:
-    if precision not in ("auto", torch.TorchRuntime.precision):
-        raise EncoderError(f"the torch runtime computes in float32, not in {precision}.")
-    return torch.TorchRuntime(layout, device, trust_remote_code)
+    return torch.TorchRuntime(layout, device, trust_remote_code, precision)
 
 
 def _on_cpu(layout: Layout, runtime: str, precision: str, trust_remote_code: bool) -> Runtime:

@@ -1,7 +1,7 @@
 """GPUs that are none: FAISS's names for them, given to CPU indexes of the same precision.
 
-What FAISS does on a card is not tested with it, but everything that is done around: what goes where,
-how results of 16 bits become those of the CPU, and what happens when a card fails.
+What FAISS does on a card is not tested with it, but all that is done around it: what goes
+where, how results of 16 bits become those of the CPU, what happens when a card fails.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def out_of_memory() -> RuntimeError:
 
 class Config:
     device = 0
-    useFloat16 = use_cuvs = shard = False
+    useFloat16 = False  # noqa: N815  FAISS's name
+    use_cuvs = shard = False
 
 
 class Copy:

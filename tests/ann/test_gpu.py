@@ -87,7 +87,7 @@ def test_a_faiss_for_gpus_without_its_cuda_libraries_is_one_line(
     library.faiss.cache_clear()
     monkeypatch.setattr(builtins, "__import__", broken)
     try:
-        with pytest.raises(SemsearchError, match="cannot be loaded: .*nvidia-cublas-cu12"):
+        with pytest.raises(SemsearchError, match=r"cannot be loaded: .*nvidia-cublas-cu12"):
             library.faiss()
     finally:
         library.faiss.cache_clear()
@@ -178,7 +178,9 @@ def test_without_a_gpu_an_hnsw_graph_takes_the_place_of_a_gpus(
     assert _recall(built.search(QUERIES, 10)[1]) > 0.97
 
 
-@pytest.mark.parametrize("factory", ["CAGRA1", "CAGRA33", "CAGRA9999", "CAGRA0", "CAGRA64x", "cagra", "CAGRA64,Flat"])
+@pytest.mark.parametrize(
+    "factory", ["CAGRA1", "CAGRA33", "CAGRA9999", "CAGRA0", "CAGRA64x", "cagra", "CAGRA64,Flat"]
+)
 def test_other_words_about_graphs_are_refused(factory: str) -> None:
     with pytest.raises(FactoryError):
         Neighbours.build(LABELS, VECTORS, Setting(factory))

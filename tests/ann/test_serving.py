@@ -208,9 +208,7 @@ def test_a_batch_that_is_too_large_is_searched_in_halves(fake: Fake) -> None:
     assert [asked for asked, _ in fake.searched[:3]] == [50, 25, 12]
 
 
-def test_a_card_that_fails_is_not_asked_again(
-    fake: Fake, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_card_that_fails_is_not_asked_again(fake: Fake, caplog: pytest.LogCaptureFixture) -> None:
     served = Neighbours.build(LABELS, VECTORS).served_on("cuda")
     served.search(QUERIES, 10)
     fake.broken = True
