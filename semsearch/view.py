@@ -79,7 +79,7 @@ class View:
         labels, vectors = reader.newer(meta, use_snapshot=snapshot is not None)
         newer = Neighbours.build(labels, vectors) if len(labels) else None
         if newer and snapshot is None:  # all there is
-            newer.served_on(device)
+            newer = newer.served_on(device)
         return cls(
             meta=meta,
             state=state,

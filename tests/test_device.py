@@ -18,7 +18,8 @@ from semsearch.recipe import Recipe
 from semsearch.tuning import tune
 from tests.ann.fake_gpu import GIB, Fake, install, out_of_memory
 
-WORDS = ["card", "cash", "code", "order", "parcel", "password", "phone", "refund", "return", "shop"]
+WORDS = ["card", "cash", "code", "order", "parcel", "password", "phone", "refund", "return"]
+WORDS += ["shop", "track", "transfer"]
 BANK = [
     StandardQuestion(
         f"{a}-{b}",

@@ -193,7 +193,7 @@ class Resident:
 
 
 def _graph_parameters(index: Any) -> Any:
-    """As many candidates are kept in a search as the CPU keeps, 32 at a time."""
+    """As many candidates are kept in a search as the CPU keeps, and no fewer than are returned."""
     params = faiss().SearchParametersCagra()
     params.itopk_size = -(-max(_MOST_IN_GRAPH, _base(index).hnsw.efSearch) // 32) * 32
     return params

@@ -71,9 +71,11 @@ class Neighbours:
 
         The GPUs get their copy with the first search, and what `without` and `only` give has it.
         """
-        if device != "cpu":
-            self._serving = Serving(self._inner, device)
-        return self
+        if device == "cpu":
+            return self
+        served = Neighbours(self._index, self._hidden)
+        served._serving = Serving(self._inner, device)
+        return served
 
     def __len__(self) -> int:
         return int(self._index.ntotal)

@@ -86,10 +86,15 @@ _precision_option = click.option(
 
 runtime_options = _all(
     runtime_option,
-    device_option("What encodes, searches, and makes large snapshots."),
+    device_option("What encodes and searches."),
 )
 
 encoder_options = _all(runtime_options, _precision_option)
+
+making_options = _all(
+    runtime_option, device_option("What encodes, and makes large snapshots."), _precision_option
+)
+"""Of commands that write an index."""
 
 encoding_options = _all(runtime_option, device_option("Where the encoder runs."), _precision_option)
 """Of commands that have to do with an encoder and no index."""
