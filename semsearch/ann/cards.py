@@ -12,15 +12,29 @@ from typing import Any
 _DRIVER = "libcuda.so.1"
 
 
-def free_bytes() -> tuple[int, ...]:
-    """Free memory of each GPU, in CUDA's order; empty where there is no driver, or no GPU."""
+def count() -> int:
+    """How many there are; 0 where there is no driver, or none that works."""
     driver = _driver()
-    if driver is None or driver.cuInit(0):
-        return ()
-    count = ctypes.c_int(0)
-    if driver.cuDeviceGetCount(ctypes.byref(count)):
-        return ()
-    return tuple(_free(driver, card) for card in range(count.value))
+    found = ctypes.c_int(0)
+    if driver is None or driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(found)):
+        return 0
+    return found.value
+
+
+def free_bytes(cards: int) -> tuple[int, ...]:
+    """Free memory of each of the first GPUs, in CUDA's order. This starts CUDA on them."""
+    driver = _driver()
+    return tuple(_free(driver, card) for card in range(cards))
+
+
+def runtime_accepts_driver() -> bool:
+    """Whether the CUDA runtime in this process can use the driver. FAISS would end the process."""
+    ask = getattr(_process(), "cudaGetDeviceCount", None)
+    return ask is None or ask(ctypes.byref(ctypes.c_int(0))) == 0
+
+
+def _process() -> Any:
+    return ctypes.CDLL(None)
 
 
 def _driver() -> Any:

@@ -25,7 +25,6 @@ _log = logging.getLogger("semsearch")
 
 MOST_RESULTS = 2048
 _MOST_IN_GRAPH = 256
-_INSTEAD = "Or leave the search to the CPU: --device cpu."
 
 Failure = (RuntimeError, MemoryError)
 """What FAISS raises for everything, and NumPy where main memory does not hold the vectors."""
@@ -38,22 +37,26 @@ def find() -> Gpus:
         DeviceError: there are none, or this FAISS has none of it.
         MissingExtraError: FAISS is not installed.
     """
-    library = faiss()
-    free = cards.free_bytes()
-    if not free:
+    return Gpus(cards.free_bytes(_count()), graphs=hasattr(faiss(), "GpuIndexCagra"))
+
+
+def _count() -> int:
+    """How many GPUs FAISS can use, 1 at least. Errors as of `find`."""
+    library, there = faiss(), cards.count()
+    if not there:
         raise DeviceError("there is no GPU here that CUDA can use. Use --device cpu.")
     if "GPU" not in library.get_compile_options().split():
         raise DeviceError(
             "the installed faiss knows no GPU. Run: pip uninstall faiss-cpu, then: pip install "
             "'semsearch[gpu]'. Or only encode on the GPU: --device auto."
         )
-    count = int(library.get_num_gpus())
-    if not count:
+    seen = int(library.get_num_gpus()) if cards.runtime_accepts_driver() else 0
+    if not seen:
         raise DeviceError(
-            "faiss sees no GPU, though CUDA's driver does: it may be made for a newer CUDA than "
-            f"the driver is. Update the driver. {_INSTEAD}"
+            "faiss sees no GPU, though CUDA's driver does: it is made for a newer CUDA than the "
+            "driver is. Update the driver, or leave the search to the CPU: --device cpu."
         )
-    return Gpus(free[:count], graphs=hasattr(library, "GpuIndexCagra"))
+    return min(seen, there)
 
 
 def require(device: Device) -> None:
@@ -63,7 +66,7 @@ def require(device: Device) -> None:
         DeviceError: it was.
     """
     if device == "cuda":
-        find()
+        _count()
 
 
 def found(device: Device) -> Gpus | None:
@@ -240,7 +243,8 @@ def filled(
     ivf = clusters_of(index)
     if not links and ivf is None:
         return False
-    gpus = found(device)
+    pays = links or device == "cuda" or placing.pays_to_train(len(vectors), index.d, ivf.nlist)
+    gpus = found(device) if pays else None
     if gpus is None:
         return False
     card = max(range(len(gpus.free)), key=gpus.free.__getitem__)
@@ -248,8 +252,6 @@ def filled(
         if gpus.graphs:
             _make_graph(index, vectors, links, card)
         return gpus.graphs
-    if device == "auto" and not placing.pays_to_train(len(vectors), index.d, ivf.nlist):
-        return False
     resources = faiss().StandardGpuResources()
     with _learning(ivf, faiss().index_cpu_to_gpu(resources, card, ivf.quantizer)):
         index.train(vectors)

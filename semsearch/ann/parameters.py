@@ -36,10 +36,12 @@ def search_parameters(index: Any, selector: Any = None) -> Any:
 
 
 def refined(index: Any) -> Any:
-    """The part whose scores a search returns."""
+    """The part whose scores a search returns: a graph's are those of what it links."""
     library, index = faiss(), faiss().downcast_index(index)
     if isinstance(index, library.IndexRefine):
         return library.downcast_index(index.refine_index)
+    if isinstance(index, library.IndexHNSW):
+        return library.downcast_index(index.storage)
     return index
 
 

@@ -76,8 +76,8 @@ class Serving:
 
     def _there(self) -> gpu.Resident | None:
         if not self._settled and self._is_due():
-            self._settled = True
             gpus = gpu.found(self._device)
+            self._settled = True
             self._resident = gpu.moved(self._index, gpus) if gpus else None
         return self._resident
 

@@ -114,7 +114,8 @@ def install(
     }
     for name, value in names.items():
         monkeypatch.setattr(faiss, name, value, raising=False)
-    monkeypatch.setattr("semsearch.ann.cards.free_bytes", lambda: free)
+    monkeypatch.setattr("semsearch.ann.cards.count", lambda: len(free))
+    monkeypatch.setattr("semsearch.ann.cards.free_bytes", lambda cards: free[:cards])
     return fake
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ctypes
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,7 +49,8 @@ def test_each_card_says_what_is_free_and_one_that_cannot_be_used_has_nothing(
 ) -> None:
     driver = Driver([5 << 30, -1, 7 << 30])
     monkeypatch.setattr(cards, "_driver", lambda: driver)
-    assert cards.free_bytes() == (5 << 30, 0, 7 << 30)
+    assert cards.count() == 3
+    assert cards.free_bytes(3) == (5 << 30, 0, 7 << 30)
     assert driver.depth == 0  # the context of whoever asks is as it was
 
 
@@ -56,6 +58,17 @@ def test_without_a_driver_or_with_one_that_does_not_work_there_are_no_cards(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cards, "_DRIVER", "libno-such-driver.so.1")
-    assert cards.free_bytes() == ()
+    assert cards.count() == 0
     monkeypatch.setattr(cards, "_driver", lambda: Driver([1 << 30], works=False))
-    assert cards.free_bytes() == ()
+    assert cards.count() == 0
+
+
+@pytest.mark.parametrize(("answer", "accepts"), [(0, True), (35, False)])
+def test_the_runtime_of_this_process_is_asked_whether_the_driver_will_do(
+    monkeypatch: pytest.MonkeyPatch, answer: int, accepts: bool
+) -> None:
+    runtime = SimpleNamespace(cudaGetDeviceCount=lambda count: answer)
+    monkeypatch.setattr(cards, "_process", lambda: runtime)
+    assert cards.runtime_accepts_driver() == accepts
+    monkeypatch.setattr(cards, "_process", lambda: SimpleNamespace())
+    assert cards.runtime_accepts_driver()  # FAISS has one of its own

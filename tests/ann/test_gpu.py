@@ -65,6 +65,18 @@ def test_cuda_says_what_is_missing_and_auto_says_nothing(
     assert not caplog.text
 
 
+def test_a_runtime_that_the_driver_is_too_old_for_is_not_handed_to_faiss(
+    fake: Fake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def abort() -> int:
+        raise AssertionError("FAISS would end the process here")
+
+    monkeypatch.setattr(faiss, "get_num_gpus", abort)
+    monkeypatch.setattr(cards, "runtime_accepts_driver", lambda: False)
+    with pytest.raises(DeviceError, match="Update the driver"):
+        gpu.require("cuda")
+
+
 def test_only_the_cards_that_faiss_sees_are_used(
     fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +182,7 @@ def test_a_graph_of_a_gpu_is_read_and_searched_by_a_cpu(
 def test_without_a_gpu_an_hnsw_graph_takes_the_place_of_a_gpus(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, device: Any
 ) -> None:
-    monkeypatch.setattr(cards, "free_bytes", lambda: ())
+    monkeypatch.setattr(cards, "count", lambda: 0)
     built = Neighbours.build(LABELS, VECTORS, Setting("CAGRA32", "efSearch=200"), device)
     assert "an HNSW graph takes its place" in caplog.text
     inner = faiss.downcast_index(built._index.index)

@@ -57,6 +57,13 @@ def test_a_flat_index_gives_from_a_gpu_what_the_cpu_gives(fake: Fake) -> None:
     np.testing.assert_allclose(scores, expected[0], atol=1e-6)
 
 
+@pytest.mark.parametrize("factory", ["SQfp16", "HNSW8", "HNSW8_SQfp16", "HNSW8_SQ8,RFlat"])
+def test_whatever_keeps_the_vectors_is_searched_exactly(fake: Fake, factory: str) -> None:
+    served = Neighbours.build(LABELS, VECTORS, Setting(factory)).served_on("cuda")
+    _assert_best(served.search(QUERIES, 10)[1], 10)
+    assert fake.made == [("flat", 0)]
+
+
 def test_what_auto_makes_of_a_large_bank_is_searched_exactly(fake: Fake) -> None:
     served = Neighbours.build(LABELS, VECTORS, AUTO).served_on("cuda")
     scores, labels = served.search(QUERIES, 10)
@@ -137,9 +144,7 @@ def test_a_refined_index_of_clusters_is_scored_again_by_what_refines_it(
     np.testing.assert_array_equal(found[1], expected[1])
 
 
-@pytest.mark.parametrize(
-    "factory", ["HNSW16", "HNSW16_SQ8", "IVF16,RaBitQ", "IVF16,PQ16x4fs", "PCA16,Flat"]
-)
+@pytest.mark.parametrize("factory", ["HNSW16_SQ8", "IVF16,RaBitQ", "IVF16,PQ16x4fs", "PCA16,Flat"])
 def test_what_no_gpu_has_stays_on_the_cpu_and_says_so(
     fake: Fake, factory: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -233,14 +238,16 @@ def test_auto_moves_when_the_cpu_has_taken_as_long_as_moving_takes(
 def test_auto_without_a_gpu_says_nothing_and_cuda_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("semsearch.ann.cards.free_bytes", lambda: ())
+    monkeypatch.setattr("semsearch.ann.cards.count", lambda: 0)
     monkeypatch.setattr(placing, "moving_seconds", lambda n, dim: 0.0)
     built = Neighbours.build(LABELS, VECTORS)
     for _ in range(2):
         _assert_best(built.served_on("auto").search(QUERIES, 10)[1], 10)
     assert not caplog.text
-    with pytest.raises(DeviceError, match="no GPU here"):
-        built.served_on("cuda").search(QUERIES, 10)
+    served = built.served_on("cuda")
+    for _ in range(2):
+        with pytest.raises(DeviceError, match="no GPU here"):
+            served.search(QUERIES, 10)
 
 
 def test_a_copy_on_a_gpu_serves_what_is_left_of_the_index(fake: Fake) -> None:
