@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from semsearch import identity
-from semsearch.encoder import Encoder, Fingerprint
+from semsearch.encoder import Encoder, Fingerprint, torch
 from semsearch.encoder.cache import remembered
 from semsearch.encoder.source import EMBEDDED, is_short_name
 from semsearch.encoder.start import has_onnx_only
@@ -78,7 +78,7 @@ class Recipe:
                 encoder or EMBEDDED,
                 runtime=self.runtime,
                 device=self.encoder_device(encoder or EMBEDDED),
-                precision=self.precision,
+                precision=self.encoder_precision(encoder or EMBEDDED, self.whiten is not None),
                 pooling=self.pooling,
                 max_length=self.max_length,
                 truncate=self.truncate,
@@ -95,12 +95,19 @@ class Recipe:
 
     def encoder_device(self, source: str | Path) -> Device:
         """Where the encoder runs. On the CPU where it can run there only: a GPU still searches."""
-        if self.device != "cuda":
+        if self.device not in ("cuda", "auto"):
             return self.device
         only_on_cpu = self.runtime in ("onnx", "openvino") or has_onnx_only(
             source, self.trust_remote_code
         )
+        if self.device == "auto":
+            return "cpu" if only_on_cpu or not torch.has_cuda() else "cuda"
         return "cpu" if only_on_cpu and self.runtime != "torch" else "cuda"
+
+    def encoder_precision(self, source: str | Path, whitened: bool) -> Precision:
+        """What the encoder computes in: in full on a GPU where a whitening would show 16 bits."""
+        full = whitened and self.precision == "auto" and self.encoder_device(source) == "cuda"
+        return "float32" if full else self.precision
 
     def record(self, encoder: Encoder) -> EncoderRecord:
         """What an index keeps of its encoder."""
@@ -175,7 +182,7 @@ def made_by(directory: Path, meta: Meta, reader: Canaries, recipe: Recipe) -> En
         source,
         runtime=recipe.runtime,
         device=recipe.encoder_device(source),
-        precision=recipe.precision,
+        precision=recipe.encoder_precision(source, kept.unwhitened is not None),
         **choices,
     )
     identity.check(directory, kept, encoder, reader.first_phrasings)

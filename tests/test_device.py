@@ -180,9 +180,25 @@ def test_an_encoder_that_torch_cannot_run_encodes_on_the_cpu(tiny_encoder_dir: P
     assert Recipe(device="cuda").encoder_device("embedded") == "cpu"
     assert Recipe(device="cuda").encoder_device(tiny_encoder_dir) == "cuda"
     assert Recipe(device="cuda", runtime="openvino").encoder_device(tiny_encoder_dir) == "cpu"
-    assert Recipe(device="auto").encoder_device("embedded") == "auto"
+    assert Recipe(device="auto").encoder_device("embedded") == "cpu"
     # Who asks for torch by name hears why it cannot be.
     assert Recipe(device="cuda", runtime="torch").encoder_device("embedded") == "cuda"
+
+
+@pytest.mark.parametrize("device", ["cuda", "auto"])
+def test_a_whitened_index_is_encoded_in_full_on_a_gpu(
+    tiny_encoder_dir: Path, monkeypatch: pytest.MonkeyPatch, device: Any
+) -> None:
+    monkeypatch.setattr("semsearch.encoder.torch.has_cuda", lambda: True)
+    recipe = Recipe(device=device)
+    assert recipe.encoder_precision(tiny_encoder_dir, whitened=True) == "float32"
+    assert recipe.encoder_precision(tiny_encoder_dir, whitened=False) == "auto"
+    # Where it runs on the CPU, or another precision was asked for, that is as ever.
+    assert recipe.encoder_precision("embedded", whitened=True) == "auto"
+    asked = Recipe(device=device, precision="bfloat16")
+    assert asked.encoder_precision(tiny_encoder_dir, whitened=True) == "bfloat16"
+    monkeypatch.setattr("semsearch.encoder.torch.has_cuda", lambda: False)
+    assert Recipe(device="auto").encoder_precision(tiny_encoder_dir, whitened=True) == "auto"
 
 
 def test_a_gpu_that_torch_does_not_see_is_an_error_where_torch_should_encode(

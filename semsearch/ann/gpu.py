@@ -37,7 +37,12 @@ def find() -> Gpus:
         DeviceError: there are none, or this FAISS has none of it.
         MissingExtraError: FAISS is not installed.
     """
-    return Gpus(cards.free_bytes(_count()), graphs=hasattr(faiss(), "GpuIndexCagra"))
+    free = cards.free_bytes(_count())
+    if not any(free):
+        raise DeviceError(
+            "no GPU can be used now: another process has it for itself. Use --device cpu, or wait."
+        )
+    return Gpus(free, graphs=hasattr(faiss(), "GpuIndexCagra"))
 
 
 def _count() -> int:

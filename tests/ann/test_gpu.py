@@ -77,6 +77,15 @@ def test_a_runtime_that_the_driver_is_too_old_for_is_not_handed_to_faiss(
         gpu.require("cuda")
 
 
+def test_a_card_that_another_process_has_for_itself_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    install(monkeypatch, 0, 0)
+    with pytest.raises(DeviceError, match="another process"):
+        gpu.find()
+    assert gpu.found("auto") is None
+
+
 def test_only_the_cards_that_faiss_sees_are_used(
     fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
