@@ -113,7 +113,7 @@ def moved(index: Any, gpus: Gpus) -> Resident | None:
         try:
             resident = Resident(index, place)
         except Failure as error:
-            _log.warning("%s: %s", place, reason(error))
+            _log.warning("the index cannot be copied (%s): %s", place, reason(error))
             continue
         _log.debug("searches: %s", place)
         return resident

@@ -152,7 +152,7 @@ class Neighbours:
     def _served(self, serving: Serving, queries: Vectors, n: int) -> tuple[Scores, Ids]:
         """Rows in place of labels, by whatever serves this index."""
         if self._n_hidden <= _SCARCE * len(self):
-            found = serving.search(queries, n, self._hidden)
+            found = serving.search(queries, n, self._hidden, len(self) - self._n_hidden)
             if found is not None:
                 return self._completed(queries, n, *found)
         started = perf_counter()

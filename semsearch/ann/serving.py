@@ -48,11 +48,14 @@ class Serving:
         """A search took so long on the CPU."""
         self._cpu_seconds += seconds
 
-    def search(self, queries: Vectors, n: int, hidden: Mask | None) -> tuple[Scores, Ids] | None:
+    def search(
+        self, queries: Vectors, n: int, hidden: Mask | None, visible: int
+    ) -> tuple[Scores, Ids] | None:
         """The n best of each query (m, d), if GPUs can tell.
 
         Args:
             hidden: (rows,) that must not be found.
+            visible: how many rows are left.
 
         Returns:
             Scores (m, n) descending and rows (m, n), -1 pads; or None, where the CPU has to search.
@@ -65,10 +68,9 @@ class Serving:
             resident = self._there()
             if resident is None or n > resident.most:
                 return None
+            find = self._exact if resident.place.kind == "flat" else self._candidates
             try:
-                if resident.place.kind == "flat":
-                    return self._exact(resident, queries, n, hidden)
-                return self._candidates(resident, queries, n, hidden)
+                return find(resident, queries, n, hidden, visible)
             except gpu.Failure as error:
                 _log.warning("the GPU failed (%s): the CPU goes on", gpu.reason(error))
                 self._resident = None
@@ -87,14 +89,14 @@ class Serving:
         return self._cpu_seconds > placing.moving_seconds(self._index.ntotal, self._index.d)
 
     def _exact(
-        self, resident: gpu.Resident, queries: Vectors, n: int, hidden: Mask | None
+        self, resident: gpu.Resident, queries: Vectors, n: int, hidden: Mask | None, visible: int
     ) -> tuple[Scores, Ids]:
         total = int(self._index.ntotal)
         most = min(resident.most, total)
         scores = np.full((len(queries), n), -np.inf, np.float32)
         rows = np.full((len(queries), n), -1, np.int64)
         open_ = np.arange(len(queries))
-        m = min(most, _wanted(n, total, hidden))
+        m = min(most, _wanted(n, total, visible))
         while len(open_):
             rough, seen = resident.search(queries[open_], m)
             true, true_rows = self._scored(queries[open_], seen, n, hidden)
@@ -107,11 +109,11 @@ class Serving:
         return scores, rows
 
     def _candidates(
-        self, resident: gpu.Resident, queries: Vectors, n: int, hidden: Mask | None
+        self, resident: gpu.Resident, queries: Vectors, n: int, hidden: Mask | None, visible: int
     ) -> tuple[Scores, Ids]:
         index = faiss().downcast_index(self._index)
         refines, total = isinstance(index, faiss().IndexRefine), int(index.ntotal)
-        m = max(int(n * index.k_factor) if refines else n, _wanted(n, total, hidden))
+        m = max(int(n * index.k_factor) if refines else n, _wanted(n, total, visible))
         rough, seen = resident.search(queries, min(m, resident.most, total))
         if resident.place.kind == "clusters" and not refines:
             return _best(rough, seen, n, hidden)  # codes are all that the index has
@@ -123,9 +125,8 @@ class Serving:
         return _best(score(self._index, queries, seen), seen, n, hidden)
 
 
-def _wanted(n: int, total: int, hidden: Mask | None) -> int:
+def _wanted(n: int, total: int, visible: int) -> int:
     """Candidates among which there should be n that may be found, and as many more."""
-    visible = total if hidden is None else total - int(hidden.sum())
     return min(total, int(np.ceil((2 * n + 16) * total / max(1, visible))))
 
 

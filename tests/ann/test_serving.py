@@ -202,7 +202,9 @@ def test_where_memory_runs_out_each_card_gets_less_and_then_the_cpu_takes_over(
         _assert_best(served.search(QUERIES, 10)[1], 10)
     assert tried == [0, 0, 0]  # replicas, one card, shards; not again for the second search
     assert [record.levelno for record in caplog.records] == [logging.WARNING] * 4
-    assert "flat, 0.0 GB on GPU 0, 1 each: out of memory" in caplog.text
+    assert (
+        "the index cannot be copied (flat, 0.0 GB on GPU 0, 1 each): out of memory" in caplog.text
+    )
     assert "the search stays on the CPU: none of them holds it" in caplog.text
 
 
