@@ -16,14 +16,15 @@ def faiss() -> Any:
 
     Raises:
         MissingExtraError: it is not installed.
-        SemsearchError: it is one for GPUs, and the CUDA libraries that it names are missing.
+        SemsearchError: it cannot be loaded: one for GPUs needs CUDA libraries that fit.
     """
     try:
         import faiss as module
-    except ImportError as error:
-        raise MissingExtraError("faiss", "cpu") from error
-    except RuntimeError as error:
-        raise SemsearchError(f"faiss cannot be loaded: {error}") from error
+    except (ImportError, RuntimeError, OSError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "faiss":
+            raise MissingExtraError("faiss", "cpu") from error
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise SemsearchError(f"faiss cannot be loaded: {said}") from error
     # FAISS's own limit sends up to some hundred queries at once past BLAS, eight times as slow.
     module.cvar.distance_compute_blas_threshold = 1
     return module

@@ -114,6 +114,8 @@ def install(
     }
     for name, value in names.items():
         monkeypatch.setattr(faiss, name, value, raising=False)
+    monkeypatch.delattr(faiss, "GpuIndexCagra", raising=False)
+    monkeypatch.setattr("semsearch.ann.cards.runtime_accepts_driver", lambda: True)
     monkeypatch.setattr("semsearch.ann.cards.count", lambda: len(free))
     monkeypatch.setattr("semsearch.ann.cards.free_bytes", lambda cards: free[:cards])
     return fake
