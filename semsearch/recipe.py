@@ -101,7 +101,8 @@ class Recipe:
             source, self.trust_remote_code
         )
         if self.device == "auto":
-            return "cpu" if only_on_cpu or not torch.has_cuda() else "cuda"
+            only_on_cpu = only_on_cpu or self.precision == "int8" or not torch.has_cuda()
+            return "cpu" if only_on_cpu else "cuda"
         return "cpu" if only_on_cpu and self.runtime != "torch" else "cuda"
 
     def encoder_precision(self, source: str | Path, whitened: bool) -> Precision:

@@ -197,6 +197,7 @@ def test_a_whitened_index_is_encoded_in_full_on_a_gpu(
     assert recipe.encoder_precision("embedded", whitened=True) == "auto"
     asked = Recipe(device=device, precision="bfloat16")
     assert asked.encoder_precision(tiny_encoder_dir, whitened=True) == "bfloat16"
+    assert Recipe(device="auto", precision="int8").encoder_device(tiny_encoder_dir) == "cpu"
     monkeypatch.setattr("semsearch.encoder.torch.has_cuda", lambda: False)
     assert Recipe(device="auto").encoder_precision(tiny_encoder_dir, whitened=True) == "auto"
 

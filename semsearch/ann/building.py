@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from semsearch.ann import gpu
 from semsearch.ann import setting as settings
 from semsearch.ann.library import faiss, threads
 from semsearch.ann.setting import Setting
@@ -24,17 +23,9 @@ def build(labels: Ids, vectors: Vectors, setting: Setting, device: Device) -> An
         DeviceError: "cuda" finds no GPU.
     """
     faiss().omp_set_num_threads(threads())
-    if device != "cpu":
-        try:
-            index = _with_gpu(labels, vectors, setting, device)
-        except gpu.Failure as error:
-            _log.warning(
-                "the GPU could not help to make %s (%s): the CPU does it alone",
-                *(setting.factory, gpu.reason(error)),
-            )
-        else:
-            if index is not None:
-                return index
+    index = None if device == "cpu" else _with_gpu(labels, vectors, setting, device)
+    if index is not None:
+        return index
     if setting.links:
         _log.warning(
             "%s is made on a GPU by a faiss with cuVS; an HNSW graph takes its place here",
@@ -46,14 +37,23 @@ def build(labels: Ids, vectors: Vectors, setting: Setting, device: Device) -> An
 
 
 def _with_gpu(labels: Ids, vectors: Vectors, setting: Setting, device: Device) -> Any:
-    """As above; None where a GPU has nothing to do for it, or there is none."""
+    """As above; None where a GPU has nothing to do for it, fails, or is none."""
+    from semsearch.ann import gpu
+
     inner = settings.make(setting, vectors.shape[1])
     index = faiss().IndexIDMap(inner)
 
     def fill() -> None:
         index.add_with_ids(vectors, labels)
 
-    if not gpu.filled(inner, vectors, setting.links, device, fill):
+    try:
+        if not gpu.filled(inner, vectors, setting.links, device, fill):
+            return None
+    except gpu.Failure as error:
+        _log.warning(
+            "the GPU could not help to make %s (%s): the CPU does it alone",
+            *(setting.factory, gpu.reason(error)),
+        )
         return None
     if setting.links:  # its vectors are in it already
         faiss().copy_array_to_vector(np.ascontiguousarray(labels), index.id_map)

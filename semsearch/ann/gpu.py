@@ -37,7 +37,7 @@ def find() -> Gpus:
         DeviceError: there are none, or this FAISS has none of it.
         MissingExtraError: FAISS is not installed.
     """
-    free = cards.free_bytes(_count())
+    free = cards.free_bytes(require())
     if not any(free):
         raise DeviceError(
             "no GPU can be used now: another process has it for itself. Use --device cpu, or wait."
@@ -45,8 +45,8 @@ def find() -> Gpus:
     return Gpus(free, graphs=hasattr(faiss(), "GpuIndexCagra"))
 
 
-def _count() -> int:
-    """How many GPUs FAISS can use, 1 at least. Errors as of `find`."""
+def require() -> int:
+    """How many GPUs FAISS can use, 1 at least; CUDA is not started on them. Errors as of `find`."""
     library, there = faiss(), cards.count()
     if not there:
         raise DeviceError("there is no GPU here that CUDA can use. Use --device cpu.")
@@ -62,16 +62,6 @@ def _count() -> int:
             "driver is. Update the driver, or leave the search to the CPU: --device cpu."
         )
     return min(seen, there)
-
-
-def require(device: Device) -> None:
-    """Find out that a GPU was asked for in vain before any work is done.
-
-    Raises:
-        DeviceError: it was.
-    """
-    if device == "cuda":
-        _count()
 
 
 def found(device: Device) -> Gpus | None:

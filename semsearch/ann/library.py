@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from semsearch.errors import MissingExtraError, SemsearchError
+from semsearch.types import Device
 
 
 @cache
@@ -37,6 +38,18 @@ def require_faiss() -> None:
         MissingExtraError: it is not installed.
     """
     faiss()
+
+
+def require_gpu(device: Device) -> None:
+    """Find out that a GPU was asked for in vain before any work is done.
+
+    Raises:
+        DeviceError: it was.
+    """
+    if device == "cuda":
+        from semsearch.ann import gpu  # which starts no slower where nobody asks for one
+
+        gpu.require()
 
 
 @cache

@@ -6,7 +6,7 @@ import zlib
 from functools import cached_property
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,11 +15,13 @@ from semsearch.ann import setting as settings
 from semsearch.ann.flat import nearest
 from semsearch.ann.library import faiss, threads
 from semsearch.ann.parameters import refined, search_all, search_parameters, stored
-from semsearch.ann.serving import Serving
 from semsearch.ann.setting import EXACT, Setting
 from semsearch.errors import CorruptIndexError
 from semsearch.files import atomic_write
 from semsearch.types import Device, Ids, Mask, Scores, Vectors
+
+if TYPE_CHECKING:
+    from semsearch.ann.serving import Serving
 
 _THREADED_FROM = 32
 """Queries; for fewer, FAISS is faster on one thread, and much so beside another busy process."""
@@ -73,6 +75,8 @@ class Neighbours:
         """
         if device == "cpu":
             return self
+        from semsearch.ann.serving import Serving
+
         served = Neighbours(self._index, self._hidden)
         served._serving = Serving(self._inner, device)
         return served

@@ -49,7 +49,8 @@ def start(
         )
     if device == "auto":
         able = runtime in ("auto", "torch") and not only_onnx
-        device = "cuda" if able and torch.has_cuda() else "cpu"
+        # On a GPU torch has no int8: who asks for that means the CPU.
+        device = "cuda" if able and precision != "int8" and torch.has_cuda() else "cpu"
     if device == "cuda":
         runtime = _on_gpu(runtime)
     if runtime == "auto" and layout.unsupported and torch.is_installed():

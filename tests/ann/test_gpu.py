@@ -57,10 +57,10 @@ def test_cuda_says_what_is_missing_and_auto_says_nothing(
     install(monkeypatch, *free, options=options)
     monkeypatch.setattr(faiss, "get_num_gpus", lambda: count)
     with pytest.raises(DeviceError) as error:
-        gpu.require("cuda")
+        library.require_gpu("cuda")
     assert says in str(error.value)
-    gpu.require("auto")
-    gpu.require("cpu")
+    library.require_gpu("auto")
+    library.require_gpu("cpu")
     assert gpu.found("auto") is None and gpu.found("cpu") is None
     assert not caplog.text
 
@@ -74,7 +74,7 @@ def test_a_runtime_that_the_driver_is_too_old_for_is_not_handed_to_faiss(
     monkeypatch.setattr(faiss, "get_num_gpus", abort)
     monkeypatch.setattr(cards, "runtime_accepts_driver", lambda: False)
     with pytest.raises(DeviceError, match="Update the driver"):
-        gpu.require("cuda")
+        gpu.require()
 
 
 def test_a_card_that_another_process_has_for_itself_is_none(
