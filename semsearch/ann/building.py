@@ -10,6 +10,7 @@ import numpy as np
 from semsearch.ann import setting as settings
 from semsearch.ann.library import faiss, threads
 from semsearch.ann.setting import Setting
+from semsearch.errors import DeviceError
 from semsearch.types import Device, Ids, Vectors
 
 _log = logging.getLogger("semsearch")
@@ -18,9 +19,10 @@ _log = logging.getLogger("semsearch")
 def build(labels: Ids, vectors: Vectors, setting: Setting, device: Device) -> Any:
     """An `IDMap` of labels (n,) over vectors (n, d), in a form that any machine reads.
 
+    A GPU that fails, or is gone, costs time only: what is to be saved is in memory already.
+
     Raises:
         FactoryError: the setting is not one for these vectors.
-        DeviceError: "cuda" finds no GPU.
     """
     faiss().omp_set_num_threads(threads())
     index = None if device == "cpu" else _with_gpu(labels, vectors, setting, device)
@@ -49,7 +51,7 @@ def _with_gpu(labels: Ids, vectors: Vectors, setting: Setting, device: Device) -
     try:
         if not gpu.filled(inner, vectors, setting.links, device, fill):
             return None
-    except gpu.Failure as error:
+    except (*gpu.Failure, DeviceError) as error:
         _log.warning(
             "the GPU could not help to make %s (%s): the CPU does it alone",
             *(setting.factory, gpu.reason(error)),

@@ -64,7 +64,6 @@ class Neighbours:
 
         Raises:
             FactoryError: the setting is not one for these vectors.
-            DeviceError: "cuda" finds no GPU.
         """
         return cls(building.build(labels, vectors, setting, device))
 

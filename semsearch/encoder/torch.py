@@ -145,9 +145,10 @@ class TorchRuntime:
             windows = [self._begin([[row]], kind)() for row in items[0]]
             return lambda: np.mean(windows, axis=0, dtype=np.float32)
         if len(items) == 1:
+            instead = "" if device.type == "cpu" else ", or use --device cpu"
             raise EncoderError(
-                f"{self._layout.path}: the memory of the {device.type} does not hold one text. "
-                "Read less of each: --max-length."
+                f"{self._layout.path}: memory does not hold one text. Read less of each: "
+                f"--max-length{instead}."
             )
         self.budget = max(1, tokens // 2)  # of those to come
         _log.info("memory ran out: %d texts are encoded in two halves", len(items))

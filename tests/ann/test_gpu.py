@@ -184,6 +184,14 @@ def test_the_cpu_makes_what_a_gpu_has_no_memory_for(
     assert f"the GPU could not help to make {AUTO.factory} (out of memory)" in caplog.text
 
 
+def test_the_cpu_makes_it_where_the_gpu_is_gone_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    install(monkeypatch, 0)
+    assert len(Neighbours.build(LABELS, VECTORS, AUTO, "cuda")) == N
+    assert "another process has it for itself" in caplog.text
+
+
 def test_too_few_vectors_are_the_same_error_as_on_the_cpu(fake: Fake) -> None:
     with pytest.raises(FactoryError, match="too few for IVF16"):
         Neighbours.build(LABELS[:3], VECTORS[:3], AUTO, "cuda")
