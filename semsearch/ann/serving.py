@@ -36,7 +36,7 @@ class Serving:
         Args:
             index: a FAISS index over rows.
             device: "cuda" moves it with the first search; "auto" when its searches have taken the
-                CPU as long as moving it would take: never more than twice what is best.
+                CPU as long as moving it would take, so that both take twice the better at most.
         """
         self._index, self._device = index, device
         self._cpu_seconds = 0.0
