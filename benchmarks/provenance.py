@@ -17,6 +17,8 @@ PACKAGES = (
     "onnxruntime",
     "openvino",
     "faiss-cpu",
+    "faiss-gpu",
+    "faiss-gpu-cuvs",
     "torch",
     "sentence-transformers",
     "transformers",

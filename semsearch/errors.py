@@ -5,6 +5,7 @@ SemsearchError
 │   └── BadRowsError         rows of a table are bad; `problems` lists them
 ├── EncoderError             an encoder cannot be loaded, or cannot do what was asked
 │   └── EncoderMismatchError an index is opened with an encoder that did not build it
+├── DeviceError              a GPU was asked for and there is none that could be used
 ├── FactoryError             FAISS cannot index vectors in the way that was asked for
 ├── MissingExtraError        an optional dependency is not installed
 ├── IndexNotFoundError       no index at this path
@@ -53,6 +54,10 @@ class EncoderError(SemsearchError):
 
 class EncoderMismatchError(EncoderError):
     """An index is opened with an encoder other than the one it was built with."""
+
+
+class DeviceError(SemsearchError):
+    """A GPU was asked for, and there is none, or none that the installed faiss can use."""
 
 
 class FactoryError(SemsearchError):

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from semsearch import identity
-from semsearch.ann import Setting
+from semsearch.ann import Setting, require_gpu
 from semsearch.answering import answer
 from semsearch.confidence import upkeep
 from semsearch.encoder import Encoder
@@ -83,14 +83,17 @@ class Index:
             encoder: in place of the one that the index names; it must be the same one, or the
                 same weights in another precision.
             runtime: "onnx", "openvino", "torch", or "auto" for whichever suits the device.
-            device: where queries are encoded: "cpu", "cuda" or "auto".
+            device: "cpu", "cuda" or "auto": where texts are encoded, vectors searched, and large
+                snapshots made. "auto" takes a GPU for each where there is one and it pays.
             precision: what the encoder computes in; see `Encoder.load`.
 
         Raises:
+            DeviceError: "cuda", and faiss cannot use a GPU here.
             IndexNotFoundError: there is no finished index at `path`.
             CorruptIndexError: it is damaged.
             EncoderMismatchError: `encoder` is not the one that the index was built with.
         """
+        require_gpu(device)
         index = cls(path, runtime=runtime, device=device, precision=precision)
         try:
             with index._reader.reading() as meta:
@@ -147,6 +150,7 @@ class Index:
             allow_removal: let a sync remove more than half of the bank.
             wait_seconds: how long to wait for another writer; negative waits for ever.
             progress: called with (texts encoded so far, texts to encode).
+            device: as of `open`.
             precision: "auto" takes what encodes this bank fastest and as well; see
                 `Encoder.suited_to`.
             **table: column roles and the rest of what `read_bank` takes.
@@ -156,6 +160,7 @@ class Index:
 
         Raises:
             DataError: the table cannot be used; nothing was written.
+            DeviceError: "cuda", and faiss cannot use a GPU here; nothing was written.
             EncoderError: the encoder cannot be had, or not like this.
             EncoderMismatchError: the index was built with another encoder, and not `rebuild`.
             FactoryError: FAISS knows no such factory; nothing was written.
@@ -163,6 +168,7 @@ class Index:
             IndexBusyError: another process is writing.
             StorageError: the disk is full or read-only; what was committed before stands.
         """
+        require_gpu(device)
         bank = _bank(source, table)
         recipe = Recipe(
             encoder=encoder,
@@ -185,7 +191,7 @@ class Index:
         if not (directory / DATABASE).exists():
             # An encoder that cannot be had is found out before anything is made.
             recipe = replace(recipe, encoder=recipe.load())
-        with _writing(directory, wait_seconds, progress) as change:
+        with _writing(directory, wait_seconds, device, progress) as change:
             report = change.build(
                 bank,
                 recipe,
@@ -233,7 +239,7 @@ class Index:
         allow_removal: bool = False,
     ) -> SyncReport:
         recipe = replace(self._recipe, encoder=self._encoder)
-        with _writing(self.path, wait_seconds, progress) as change:
+        with _writing(self.path, wait_seconds, self._recipe.device, progress) as change:
             self.report = change.sync(
                 bank, recipe, remove_missing=remove_missing, allow_removal=allow_removal
             )
@@ -245,18 +251,18 @@ class Index:
         Raises:
             DataError: a key is not in the index; nothing was removed.
         """
-        with _writing(self.path, wait_seconds) as change:
+        with _writing(self.path, wait_seconds, self._recipe.device) as change:
             self.report = change.remove(keys, self._recipe)
         return self.report
 
     def use(self, setting: Setting, tuned: dict[str, Any], *, wait_seconds: float = 0.0) -> None:
         """Index the vectors in another way; what was measured of it is kept beside."""
-        with _writing(self.path, wait_seconds) as change:
+        with _writing(self.path, wait_seconds, self._recipe.device) as change:
             change.use(setting, tuned)
 
     def compact(self, *, wait_seconds: float = 0.0) -> None:
         """Write a new FAISS snapshot and give free space back; answers stay the same."""
-        with _writing(self.path, wait_seconds) as change:
+        with _writing(self.path, wait_seconds, self._recipe.device) as change:
             change.compact()
 
     def search(
@@ -305,7 +311,9 @@ class Index:
         with self._reader.reading() as meta:
             if self._follow(meta):
                 vectors = self.encoder.encode(queries, kind="query")
-            view = self._view = View.load(self.path, self._reader, meta, self._view)
+            view = self._view = View.load(
+                self.path, self._reader, meta, self._view, self._recipe.device
+            )
             return answer(
                 self._reader,
                 view,
@@ -417,12 +425,12 @@ class Index:
 
 
 def _writing(
-    path: Path, wait_seconds: float, progress: Progress | None = None
+    path: Path, wait_seconds: float, device: Device, progress: Progress | None = None
 ) -> AbstractContextManager[Writing]:
     # A query needs none of what changes an index.
     from semsearch.writing import writing
 
-    return writing(path, wait_seconds=wait_seconds, progress=progress)
+    return writing(path, wait_seconds=wait_seconds, progress=progress, device=device)
 
 
 def _bank(source: Any, table: dict[str, Any]) -> Sequence[StandardQuestion]:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from semsearch import identity
-from semsearch.encoder import Encoder, Fingerprint
+from semsearch.encoder import Encoder, Fingerprint, torch
 from semsearch.encoder.cache import remembered
 from semsearch.encoder.source import EMBEDDED, is_short_name
+from semsearch.encoder.start import has_onnx_only
 from semsearch.errors import CorruptIndexError, EncoderError, EncoderMismatchError
 from semsearch.files import storage_error
 from semsearch.store import BankReader, EncoderRecord, Meta, PhrasingRow
@@ -76,8 +77,8 @@ class Recipe:
             encoder = Encoder.load(
                 encoder or EMBEDDED,
                 runtime=self.runtime,
-                device=self.device,
-                precision=self.precision,
+                device=self.encoder_device(encoder or EMBEDDED),
+                precision=self.encoder_precision(encoder or EMBEDDED, self.whiten is not None),
                 pooling=self.pooling,
                 max_length=self.max_length,
                 truncate=self.truncate,
@@ -91,6 +92,23 @@ class Recipe:
                     "bfloat16 or float32: --precision bfloat16."
                 )
         return encoder
+
+    def encoder_device(self, source: str | Path) -> Device:
+        """Where the encoder runs. On the CPU where it can run there only: a GPU still searches."""
+        if self.device not in ("cuda", "auto"):
+            return self.device
+        only_on_cpu = self.runtime in ("onnx", "openvino") or has_onnx_only(
+            source, self.trust_remote_code
+        )
+        if self.device == "auto":
+            only_on_cpu = only_on_cpu or self.precision == "int8" or not torch.has_cuda()
+            return "cpu" if only_on_cpu else "cuda"
+        return "cpu" if only_on_cpu and self.runtime != "torch" else "cuda"
+
+    def encoder_precision(self, source: str | Path, whitened: bool) -> Precision:
+        """What the encoder computes in: in full on a GPU where a whitening would show 16 bits."""
+        full = whitened and self.precision == "auto" and self.encoder_device(source) == "cuda"
+        return "float32" if full else self.precision
 
     def record(self, encoder: Encoder) -> EncoderRecord:
         """What an index keeps of its encoder."""
@@ -164,8 +182,8 @@ def made_by(directory: Path, meta: Meta, reader: Canaries, recipe: Recipe) -> En
     encoder = Encoder.load(
         source,
         runtime=recipe.runtime,
-        device=recipe.device,
-        precision=recipe.precision,
+        device=recipe.encoder_device(source),
+        precision=recipe.encoder_precision(source, kept.unwhitened is not None),
         **choices,
     )
     identity.check(directory, kept, encoder, reader.first_phrasings)

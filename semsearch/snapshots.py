@@ -11,6 +11,7 @@ from typing import Any
 from semsearch.ann import AUTO, EXACT, Neighbours, Setting, automatic
 from semsearch.errors import FactoryError
 from semsearch.store import BankReader, BankWriter, Meta, Snapshot
+from semsearch.types import Device
 
 # Up to here, rows that the snapshot lacks are read at every start in a moment.
 _LAG = 256
@@ -42,6 +43,7 @@ def make(
     reader: BankReader,
     writer: BankWriter,
     before: Meta | None = None,
+    device: Device = "cpu",
     **changes: Any,
 ) -> Meta:
     """Write a snapshot of every phrasing and name it in the meta table.
@@ -52,6 +54,7 @@ def make(
     Args:
         changes: fields of the meta table that change with it.
         before: an older state of the index, whose files a reader may be opening right now.
+        device: what learns clusters; what is written is the same in kind.
 
     Raises:
         StorageError: the disk is full; the index goes on with the snapshot it had.
@@ -66,7 +69,7 @@ def make(
         name = f"vectors-{meta.generation + 1}.faiss"
         wanted = setting(meta)
         try:
-            neighbours = Neighbours.build(labels, vectors, wanted)
+            neighbours = Neighbours.build(labels, vectors, wanted, device)
         except FactoryError as error:  # the bank has shrunk: answers matter more than speed
             log.warning("%s: %s Every vector is searched instead.", directory, error)
             wanted, neighbours = EXACT, Neighbours.build(labels, vectors)

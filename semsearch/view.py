@@ -21,7 +21,7 @@ from semsearch.ranking import Counts
 from semsearch.selection import Selection, select
 from semsearch.store import BankReader, Columns, Condition, Meta, Snapshot
 from semsearch.store.rows import load_vectors, split_label
-from semsearch.types import Ids, Scores, Vectors
+from semsearch.types import Device, Ids, Scores, Vectors
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,20 @@ class View:
     _selections: dict[str, Selection] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def load(cls, directory: Path, reader: BankReader, meta: Meta, last: View | None) -> View:
+    def load(
+        cls,
+        directory: Path,
+        reader: BankReader,
+        meta: Meta,
+        last: View | None,
+        device: Device = "cpu",
+    ) -> View:
         """Load the state that `meta` names; to be called inside `reader.reading()`.
 
         Args:
             last: an earlier view, which is used again where nothing was committed since, and its
                 snapshot where that is still the same.
+            device: what searches the snapshot, or the rows where there is none.
 
         Raises:
             CorruptIndexError: rows are damaged, or the classifier. A damaged snapshot is no error:
@@ -64,7 +72,7 @@ class View:
             snapshot = last.whole
         elif meta.snapshot:
             try:
-                snapshot = _load(directory, meta.snapshot)
+                snapshot = _load(directory, meta.snapshot).served_on(device)
             except CorruptIndexError as error:
                 log.warning(
                     "%s. Searching the rows instead; mend it with: semsearch compact %s",
@@ -73,12 +81,15 @@ class View:
                 )
         labels, vectors = reader.newer(meta, use_snapshot=snapshot is not None)
         same = last is not None and last.meta.encoder == meta.encoder
+        newer = Neighbours.build(labels, vectors) if len(labels) else None
+        if newer and snapshot is None:  # all there is
+            newer = newer.served_on(device)
         return cls(
             meta=meta,
             state=state,
             whole=snapshot,
             snapshot=snapshot.without(reader.tombstones(meta)) if snapshot else None,
-            newer=Neighbours.build(labels, vectors) if len(labels) else None,
+            newer=newer,
             classifier=last.classifier if last and same else classifier_of(directory, meta),
         )
 

@@ -28,7 +28,7 @@ from semsearch.recipe import Recipe, made_by, whitened
 from semsearch.store import BankReader, BankWriter, Meta, QuestionRow
 from semsearch.store.bank import no_index
 from semsearch.sync import Plan, SyncReport, SyncWarning
-from semsearch.types import StandardQuestion, Vectors
+from semsearch.types import Device, StandardQuestion, Vectors
 from semsearch.whitening import Whitening, fit_and_compare
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ class Writing:
     existing: _Existing | None
     started: float = field(default_factory=perf_counter)
     encoded: int = 0
+    device: Device = "cpu"  # what makes snapshots
 
     def build(
         self,
@@ -107,7 +108,7 @@ class Writing:
         reader, _, _ = self._require()
         writer = BankWriter(self.directory)
         try:
-            writer.rebuild_words(snapshots.make(self.directory, reader, writer))
+            writer.rebuild_words(snapshots.make(self.directory, reader, writer, device=self.device))
             writer.vacuum()
         finally:
             writer.close()
@@ -123,6 +124,7 @@ class Writing:
                 self.directory,
                 reader,
                 writer,
+                device=self.device,
                 factory=setting.factory,
                 parameters=setting.parameters,
                 tuned=tuned,
@@ -282,7 +284,7 @@ class Writing:
                 reader = BankReader(self.directory)
                 try:
                     before = self.existing.meta if self.existing else None
-                    snapshots.make(self.directory, reader, writer, before)
+                    snapshots.make(self.directory, reader, writer, before, self.device)
                 except StorageError as error:
                     warnings.append(
                         SyncWarning(
@@ -342,9 +344,16 @@ def _little_to_fit_on(whitening: Whitening) -> SyncWarning:
 
 @contextmanager
 def writing(
-    directory: Path, *, wait_seconds: float = 0.0, progress: Progress | None = None
+    directory: Path,
+    *,
+    wait_seconds: float = 0.0,
+    progress: Progress | None = None,
+    device: Device = "cpu",
 ) -> Iterator[Writing]:
     """Hold the lock of an index while it is changed.
+
+    Args:
+        device: what makes snapshots; encoding is the recipe's.
 
     Raises:
         IndexBusyError: another process writes to it.
@@ -355,7 +364,7 @@ def writing(
     with write_lock(directory, wait_seconds):
         existing = _existing(directory)
         try:
-            yield Writing(directory, progress, existing, started)
+            yield Writing(directory, progress, existing, started, device=device)
         finally:
             if existing:
                 existing.reader.close()

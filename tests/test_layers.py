@@ -55,7 +55,7 @@ LEVELS = {
 
 ONLY_IN = {
     "faiss": ("ann/",),
-    "torch": ("encoder/torch.py", "encoder/export.py", "training/"),
+    "torch": ("encoder/torch.py", "encoder/torch_gpu.py", "encoder/export.py", "training/"),
     "sentence_transformers": ("encoder/torch.py", "encoder/export.py", "training/"),
     "transformers": ("encoder/torch.py", "encoder/export.py", "training/"),
     "click": ("cli/",),

@@ -1,6 +1,6 @@
 """Nearest neighbours with FAISS. This package is the only code that imports faiss."""
 
-from semsearch.ann.library import all_threads, require_faiss, using_threads
+from semsearch.ann.library import all_threads, require_faiss, require_gpu, using_threads
 from semsearch.ann.neighbours import Neighbours, check_file, merge
 from semsearch.ann.setting import AUTO, EXACT, Setting, automatic, check, clusters
 
@@ -16,5 +16,6 @@ __all__ = [
     "clusters",
     "merge",
     "require_faiss",
+    "require_gpu",
     "using_threads",
 ]

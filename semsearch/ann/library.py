@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from semsearch.errors import MissingExtraError
+from semsearch.errors import MissingExtraError, SemsearchError
+from semsearch.types import Device
 
 
 @cache
@@ -16,11 +17,15 @@ def faiss() -> Any:
 
     Raises:
         MissingExtraError: it is not installed.
+        SemsearchError: it cannot be loaded: one for GPUs needs CUDA libraries that fit.
     """
     try:
         import faiss as module
-    except ImportError as error:
-        raise MissingExtraError("faiss", "cpu") from error
+    except (ImportError, RuntimeError, OSError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "faiss":
+            raise MissingExtraError("faiss", "cpu") from error
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise SemsearchError(f"faiss cannot be loaded: {said}") from error
     # FAISS's own limit sends up to some hundred queries at once past BLAS, eight times as slow.
     module.cvar.distance_compute_blas_threshold = 1
     return module
@@ -33,6 +38,18 @@ def require_faiss() -> None:
         MissingExtraError: it is not installed.
     """
     faiss()
+
+
+def require_gpu(device: Device) -> None:
+    """Find out that a GPU was asked for in vain before any work is done.
+
+    Raises:
+        DeviceError: it was.
+    """
+    if device == "cuda":
+        from semsearch.ann import gpu  # which starts no slower where nobody asks for one
+
+        gpu.require()
 
 
 @cache

@@ -5,18 +5,23 @@ from __future__ import annotations
 import zlib
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from semsearch.ann import building, parameters
 from semsearch.ann import setting as settings
 from semsearch.ann.flat import nearest
 from semsearch.ann.library import faiss, threads
-from semsearch.ann.parameters import refined, search_all, search_parameters
+from semsearch.ann.parameters import refined, search_all, search_parameters, stored
 from semsearch.ann.setting import EXACT, Setting
 from semsearch.errors import CorruptIndexError
 from semsearch.files import atomic_write
-from semsearch.types import Ids, Mask, Scores, Vectors
+from semsearch.types import Device, Ids, Mask, Scores, Vectors
+
+if TYPE_CHECKING:
+    from semsearch.ann.serving import Serving
 
 _THREADED_FROM = 32
 """Queries; for fewer, FAISS is faster on one thread, and much so beside another busy process."""
@@ -41,21 +46,39 @@ class Neighbours:
         self._index = index
         self._inner = faiss().downcast_index(index.index)
         self._hidden = hidden
+        self._serving: Serving | None = None
 
     @classmethod
-    def build(cls, labels: Ids, vectors: Vectors, setting: Setting = EXACT) -> Neighbours:
+    def build(
+        cls,
+        labels: Ids,
+        vectors: Vectors,
+        setting: Setting = EXACT,
+        device: Device = "cpu",
+    ) -> Neighbours:
         """Index vectors (n, d) under labels (n,).
+
+        Args:
+            device: "cuda" learns clusters, or makes a graph, on a GPU; "auto" where that pays. What
+                is made is searched on the CPU like any other.
 
         Raises:
             FactoryError: the setting is not one for these vectors.
         """
-        library = faiss()
-        library.omp_set_num_threads(threads())
-        inner = settings.make(setting, vectors.shape[1])
-        settings.train(inner, vectors, setting)
-        index = library.IndexIDMap(inner)
-        index.add_with_ids(vectors, labels)
-        return cls(index)
+        return cls(building.build(labels, vectors, setting, device))
+
+    def served_on(self, device: Device) -> Neighbours:
+        """The same, searched on a GPU if `device` says so: see `Serving`.
+
+        The GPUs get their copy with the first search, and what `without` and `only` give has it.
+        """
+        if device == "cpu":
+            return self
+        from semsearch.ann.serving import Serving
+
+        served = Neighbours(self._index, self._hidden)
+        served._serving = Serving(self._inner, device)
+        return served
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
@@ -83,19 +106,15 @@ class Neighbours:
         """Whether every vector is looked at, as it is."""
         return isinstance(self._inner, faiss().IndexFlat)
 
-    @cached_property
+    @property
     def keeps_vectors(self) -> bool:
         """Whether `vectors` gives them as they were added, but for `rounding`."""
-        return isinstance(refined(self._inner), faiss().IndexFlat) or self.rounding > 0
+        return parameters.keeps_vectors(self._inner)
 
-    @cached_property
+    @property
     def rounding(self) -> float:
         """By how much a number of unit vectors that are kept in 16 bits may differ; 0 if not."""
-        kept, library = refined(self._inner), faiss()
-        halves = library.ScalarQuantizer.QT_fp16
-        if isinstance(kept, library.IndexScalarQuantizer) and kept.sq.qtype == halves:
-            return 2.0**-12
-        return 0.0
+        return parameters.rounding(self._inner)
 
     @cached_property
     def visible(self) -> Mask:
@@ -110,6 +129,7 @@ class Neighbours:
         """The same vectors, of which only these (len,) may be found, if they might before."""
         part = Neighbours(self._index, ~(among & self.visible))
         part.labels = self.labels
+        part._serving = self._serving
         return part
 
     def search(self, queries: Vectors, n: int) -> tuple[Scores, Ids]:
@@ -123,24 +143,45 @@ class Neighbours:
             there are fewer than n.
         """
         faiss().omp_set_num_threads(threads() if len(queries) >= _THREADED_FROM else 1)
-        if self._n_hidden > _SCARCE * len(self):
-            scores, rows = search_all(self._inner, queries, n, self._selector)
-        elif self.exact and len(queries) == 1 and self._matrix.nbytes >= _ALL_CORES_FROM:
-            scores, rows = nearest(self._matrix, queries[0], n, self._hidden)
+        if self._serving is None:
+            scores, rows = self._on_cpu(queries, n)
         else:
-            scores, rows = self._candidates(queries, n)
+            scores, rows = self._served(self._serving, queries, n)
         # FAISS pads with -1 when fewer than n vectors can be found.
         found = rows >= 0
         scores[~found] = -np.inf
         return scores, np.where(found, self.labels[rows], -1)
 
+    def _served(self, serving: Serving, queries: Vectors, n: int) -> tuple[Scores, Ids]:
+        """Rows in place of labels, by whatever serves this index."""
+        if self._n_hidden <= _SCARCE * len(self):
+            found = serving.search(queries, n, self._hidden, len(self) - self._n_hidden)
+            if found is not None:
+                return self._completed(queries, n, *found)
+        started = perf_counter()
+        on_cpu = self._on_cpu(queries, n)
+        serving.add_cpu_seconds(perf_counter() - started)
+        return on_cpu
+
+    def _on_cpu(self, queries: Vectors, n: int) -> tuple[Scores, Ids]:
+        """Rows in place of labels."""
+        if self._n_hidden > _SCARCE * len(self):
+            return search_all(self._inner, queries, n, self._selector)
+        if self.exact and len(queries) == 1 and self._matrix.nbytes >= _ALL_CORES_FROM:
+            return nearest(self._matrix, queries[0], n, self._hidden)
+        return self._candidates(queries, n)
+
     def _candidates(self, queries: Vectors, n: int) -> tuple[Scores, Ids]:
-        """Rows in place of labels; who gets too few of them is searched again among all."""
+        """Rows in place of labels."""
         if self._hidden is not None and self.exact:
             scores, rows = self._take_out(queries, n, self._hidden)
         else:
             params = search_parameters(self._inner, self._selector)
             scores, rows = self._inner.search(queries, n, params=params)
+        return self._completed(queries, n, scores, rows)
+
+    def _completed(self, queries: Vectors, n: int, scores: Scores, rows: Ids) -> tuple[Scores, Ids]:
+        """Who got too few rows is searched again among all."""
         short = (rows >= 0).sum(axis=1) < min(n, len(self) - self._n_hidden)
         if short.any():
             scores[short], rows[short] = search_all(self._inner, queries[short], n, self._selector)
@@ -156,9 +197,7 @@ class Neighbours:
     @cached_property
     def _matrix(self) -> Vectors:
         """The vectors (n, d) of a Flat index, where they are."""
-        shape = (len(self), self._inner.d)
-        values = faiss().rev_swig_ptr(self._inner.get_xb(), shape[0] * shape[1])
-        return np.asarray(values, np.float32).reshape(shape)
+        return stored(self._inner, 0, len(self))
 
     @cached_property
     def _n_hidden(self) -> int:

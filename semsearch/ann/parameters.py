@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from semsearch.ann.library import faiss
 from semsearch.types import Ids, Scores, Vectors
+
+_AT_ONCE = 1 << 26
+"""Bytes of vectors that are decoded at a time."""
 
 
 def search_parameters(index: Any, selector: Any = None) -> Any:
@@ -31,11 +36,61 @@ def search_parameters(index: Any, selector: Any = None) -> Any:
 
 
 def refined(index: Any) -> Any:
-    """The part whose scores a search returns."""
+    """The part whose scores a search returns: a graph's are those of what it links."""
     library, index = faiss(), faiss().downcast_index(index)
     if isinstance(index, library.IndexRefine):
         return library.downcast_index(index.refine_index)
+    if isinstance(index, library.IndexHNSW):
+        return library.downcast_index(index.storage)
     return index
+
+
+def rounding(index: Any) -> float:
+    """By how much a number of unit vectors that are kept in 16 bits may differ; 0 if not."""
+    kept, library = refined(index), faiss()
+    halves = library.ScalarQuantizer.QT_fp16
+    if isinstance(kept, library.IndexScalarQuantizer) and kept.sq.qtype == halves:
+        return 2.0**-12
+    return 0.0
+
+
+def keeps_vectors(index: Any) -> bool:
+    """Whether the vectors are in it as they were added, but for `rounding`."""
+    return isinstance(refined(index), faiss().IndexFlat) or rounding(index) > 0
+
+
+def stored(index: Any, first: int, last: int) -> Vectors:
+    """Vectors (last - first, d) as an index keeps them; those of a Flat one where they are."""
+    kept = refined(index)
+    if not isinstance(kept, faiss().IndexFlat):
+        return np.asarray(kept.reconstruct_n(first, last - first), np.float32)
+    values = faiss().rev_swig_ptr(kept.get_xb(), kept.ntotal * kept.d)
+    return np.asarray(values, np.float32).reshape(-1, kept.d)[first:last]
+
+
+def score(index: Any, queries: Vectors, rows: Ids) -> Scores:
+    """The scores of queries (m, d) with rows (m, n), as a search of `index` returns them.
+
+    Returns:
+        (m, n); -inf for row -1.
+    """
+    library, kept = faiss(), refined(index)
+    queries, rows = np.ascontiguousarray(queries), np.ascontiguousarray(rows)
+    scores = np.empty(rows.shape, np.float32)
+    if isinstance(kept, library.IndexFlat):
+        pointers = [library.swig_ptr(array) for array in (queries, scores, rows)]
+        kept.compute_distance_subset(len(rows), pointers[0], rows.shape[1], *pointers[1:])
+        return scores
+    step = max(1, _AT_ONCE // (4 * kept.d * rows.shape[1]))
+    for first in range(0, len(rows), step):
+        some = rows[first : first + step]
+        vectors = kept.reconstruct_batch(np.maximum(some, 0).ravel())
+        vectors = vectors.reshape(*some.shape, kept.d)
+        scores[first : first + step] = np.einsum(
+            "md,mnd->mn", queries[first : first + step], vectors, optimize=True
+        )
+    scores[rows < 0] = -np.inf
+    return scores
 
 
 def search_all(index: Any, queries: Vectors, n: int, selector: Any) -> tuple[Scores, Ids]:

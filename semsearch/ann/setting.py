@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Any
 
 from semsearch.ann.library import faiss
@@ -11,6 +12,11 @@ from semsearch.errors import FactoryError
 
 FLAT = "Flat"
 AUTO = "auto"
+
+_GRAPH = re.compile(r"CAGRA(\d*)")
+_GRAPH_LINKS = 64
+_LINKS = range(4, 258, 2)
+_GRAPH_PARAMETERS = "efSearch=128"
 
 _FLAT_BYTES = 1 << 26
 """Up to here every vector is read for a query: 65,536 of 256 dimensions, in 2 to 4 ms."""
@@ -21,7 +27,8 @@ class Setting:
     """What a snapshot is made as.
 
     Attributes:
-        factory: a FAISS factory string, "HNSW32_SQ8,RFlat".
+        factory: a FAISS factory string, "HNSW32_SQ8,RFlat"; or "CAGRA64", a graph of so many links
+            that a GPU makes and any machine searches. Where there is none, it is an HNSW graph.
         parameters: what `faiss.ParameterSpace` sets on it, "efSearch=64,k_factor_rf=4"; may be
             empty.
     """
@@ -37,6 +44,12 @@ class Setting:
         """What `str` writes: a factory string, and after a space what is set on it."""
         factory, _, parameters = text.strip().partition(" ")
         return cls(factory, parameters.replace(" ", ""))
+
+    @property
+    def links(self) -> int:
+        """Of each vector in a graph that a GPU makes, "CAGRA64"; 0 for all other factories."""
+        match = _GRAPH.fullmatch(self.factory)
+        return int(match[1] or _GRAPH_LINKS) if match else 0
 
 
 EXACT = Setting()
@@ -82,6 +95,17 @@ def make(setting: Setting, dim: int) -> Any:
         FactoryError: FAISS does not know it, or not for vectors of so many dimensions.
     """
     library = faiss()
+    links = setting.links
+    if links:
+        if links not in _LINKS:
+            raise FactoryError(
+                f"{setting.factory}: a graph has an even number of links from {_LINKS.start} to "
+                f"{_LINKS[-1]}. Take CAGRA{_GRAPH_LINKS}."
+            )
+        # Of its links, HNSW counts half; a GPU's graph is searched in its lowest layer.
+        index = library.IndexHNSWCagra(dim, links // 2, library.METRIC_INNER_PRODUCT)
+        configure_graph(index, setting)
+        return index
     try:
         index = library.index_factory(dim, setting.factory, library.METRIC_INNER_PRODUCT)
     except RuntimeError as error:  # what FAISS throws for everything
@@ -103,6 +127,15 @@ def configure(index: Any, setting: Setting) -> None:
         faiss().ParameterSpace().set_index_parameters(index, setting.parameters)
     except RuntimeError as error:
         raise _refused(setting, index.d, error) from error
+
+
+def configure_graph(index: Any, setting: Setting) -> None:
+    """The same for a graph of a GPU, which FAISS leaves at what finds little.
+
+    Raises:
+        FactoryError: it has no such parameters.
+    """
+    configure(index, replace(setting, parameters=setting.parameters or _GRAPH_PARAMETERS))
 
 
 def _refused(setting: Setting, dim: int, error: RuntimeError) -> FactoryError:

@@ -37,7 +37,7 @@ from semsearch.types import Device, Precision, RuntimeName
 @click.option("--rebuild", is_flag=True, help="Encode everything again, as the options say.")
 @click.option("--yes", is_flag=True, help="Let more than half of the bank be removed.")
 @options.wait_option
-@options.encoder_options
+@options.making_options
 @options.json_option
 def build(
     table: str,
@@ -113,7 +113,7 @@ def build(
 @click.argument("table", metavar="TABLE")
 @options.table_options
 @options.wait_option
-@options.encoder_options
+@options.making_options
 @options.json_option
 def add(
     index_dir: Path,

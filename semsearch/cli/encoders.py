@@ -13,7 +13,7 @@ from semsearch.types import Device, Pooling, Precision, RuntimeName
 @click.command()
 @click.argument("name", metavar="ENCODER", default="embedded")
 @options.reading_options
-@options.encoder_options
+@options.encoding_options
 @options.json_option
 def encoder(
     name: str,
@@ -74,7 +74,7 @@ def encoder(
     help="Texts to fit on: a line each, or a table's column.",
 )
 @click.option("--column", help="Column of the texts in --on.")
-@options.encoder_options
+@options.encoding_options
 @options.json_option
 def whiten(
     name: str,

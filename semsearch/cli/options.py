@@ -56,33 +56,48 @@ labelled_options = _all(
     click.option("--skip-bad", is_flag=True, help="Leave out bad rows and say how many."),
 )
 
-runtime_options = _all(
-    click.option(
-        "--runtime",
-        type=click.Choice(RUNTIMES),
-        default="auto",
-        show_default=True,
-        help="What the encoder runs on.",
-    ),
-    click.option(
+runtime_option = click.option(
+    "--runtime",
+    type=click.Choice(RUNTIMES),
+    default="auto",
+    show_default=True,
+    help="What the encoder runs on.",
+)
+
+
+def device_option(what: str) -> Callable[[F], F]:
+    """--device, and what runs there."""
+    return click.option(
         "--device",
         type=click.Choice(["cpu", "cuda", "auto"]),
         default="cpu",
         show_default=True,
-        help="Where the encoder runs.",
-    ),
+        help=what,
+    )
+
+
+_precision_option = click.option(
+    "--precision",
+    type=click.Choice(PRECISIONS),
+    default="auto",
+    show_default=True,
+    help="What the encoder computes in.",
 )
 
-encoder_options = _all(
-    runtime_options,
-    click.option(
-        "--precision",
-        type=click.Choice(PRECISIONS),
-        default="auto",
-        show_default=True,
-        help="What the encoder computes in.",
-    ),
+runtime_options = _all(
+    runtime_option,
+    device_option("What encodes and searches."),
 )
+
+encoder_options = _all(runtime_options, _precision_option)
+
+making_options = _all(
+    runtime_option, device_option("What encodes, and makes large snapshots."), _precision_option
+)
+"""Of commands that write an index."""
+
+encoding_options = _all(runtime_option, device_option("Where the encoder runs."), _precision_option)
+"""Of commands that have to do with an encoder and no index."""
 
 reading_options = _all(
     click.option("--pooling", type=click.Choice(POOLINGS), help="Other pooling."),

@@ -86,7 +86,7 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str | None) ->
     type=click.Path(path_type=Path, file_okay=False),
     help="Write Markdown, JSON and plots here.",
 )
-@options.encoder_options
+@options.encoding_options
 @options.json_option
 def sts(
     encoders: tuple[str, ...],

@@ -56,7 +56,8 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in later vers
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
 @options.wait_option
-@options.runtime_options
+@options.runtime_option
+@options.device_option("What all but the searches that are measured runs on.")
 @options.json_option
 def tune(
     index_dir: Path,

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from semsearch.cli import options, output
+from semsearch.types import Device
 
 
 @click.command()
@@ -127,7 +128,8 @@ def verify(index_dir: Path, as_json: bool) -> None:
 @click.command()
 @click.argument("index_dir", metavar="INDEX", type=options.INDEX)
 @options.wait_option
-def compact(index_dir: Path, wait_seconds: float) -> None:
+@options.device_option("What makes a large snapshot.")
+def compact(index_dir: Path, wait_seconds: float, device: Device) -> None:
     """Write a new snapshot of INDEX and free the space of removed rows.
 
     \b
@@ -136,7 +138,7 @@ def compact(index_dir: Path, wait_seconds: float) -> None:
     """
     from semsearch.index import Index
 
-    with Index.open(index_dir) as index:
+    with Index.open(index_dir, device=device) as index:
         before = index.info()["size_bytes"]
         index.compact(wait_seconds=wait_seconds)
         after = index.info()["size_bytes"]

@@ -57,7 +57,7 @@ class Encoder:
         truncate: what is read of a text with more tokens than that, "head" or another one of
             `types.TRUNCATIONS`, or "256+254".
         runtime: what it runs on, "onnx", "openvino" or "torch".
-        precision: what its linear layers compute in, "float32", "bfloat16" or "int8".
+        precision: what its linear layers compute in, "float32", "bfloat16", "float16" or "int8".
         fingerprint: what it is; equal fingerprints give equal vectors.
     """
 
@@ -99,8 +99,9 @@ class Encoder:
             runtime: "auto" takes ONNX Runtime on a CPU where the encoder allows it, else torch;
                 see `suited_to` for many texts.
             device: "auto" takes a GPU where torch sees one.
-            precision: "auto" takes that of the weights; "bfloat16", and "int8" where the weights
-                are others, take OpenVINO.
+            precision: "auto" takes that of the weights, and 16 bits on a GPU: bfloat16, or float16
+                where it has no other; on a CPU "bfloat16", and "int8" where the weights are others,
+                take OpenVINO.
             pooling: instead of the encoder's own. "first-last-avg" and "last-2-avg" average the
                 outputs of the first and the last layer, or of the last two, and then the tokens.
                 "weighted-last-4" weights the last four: equally, until the encoder is trained.

@@ -17,7 +17,7 @@ class Runtime(Protocol):
     """Everything of an encoder but the last Normalize."""
 
     name: str  # "onnx", "openvino" or "torch"
-    precision: str  # "float32", "bfloat16", "int8"
+    precision: str  # "float32", "bfloat16", "float16", "int8"
     dim: int
     budget: int  # tokens per batch, padding included
     tokenizer: TextTokenizer

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import get_args
 
 from semsearch.encoder import export, openvino, torch
+from semsearch.encoder.config import read_layout
 from semsearch.encoder.fingerprint import weight_files
 from semsearch.encoder.layout import Layout
 from semsearch.encoder.onnx import OnnxRuntime
 from semsearch.encoder.openvino import OpenVinoRuntime
 from semsearch.encoder.runtime import Runtime
+from semsearch.encoder.source import resolve
 from semsearch.errors import EncoderError, MissingExtraError
 from semsearch.types import PRECISIONS, RUNTIMES, Device
+
+
+def has_onnx_only(source: str | Path, trust_remote_code: bool = False) -> bool:
+    """Whether an encoder has an ONNX body and no other, so that torch cannot run it.
+
+    Raises:
+        EncoderError: there is no such encoder.
+    """
+    path = resolve(source, trust_remote_code=trust_remote_code)
+    layout = read_layout(path, trust_remote_code=trust_remote_code)
+    return weight_files(layout)[0].suffix == ".onnx"
 
 
 def start(
@@ -35,7 +49,8 @@ def start(
         )
     if device == "auto":
         able = runtime in ("auto", "torch") and not only_onnx
-        device = "cuda" if able and torch.has_cuda() else "cpu"
+        # On a GPU torch has no int8: who asks for that means the CPU.
+        device = "cuda" if able and precision != "int8" and torch.has_cuda() else "cpu"
     if device == "cuda":
         runtime = _on_gpu(runtime)
     if runtime == "auto" and layout.unsupported and torch.is_installed():
@@ -66,9 +81,7 @@ def _on_gpu(runtime: str) -> str:
 
 
 def _torch(layout: Layout, device: str, precision: str, trust_remote_code: bool) -> Runtime:
-    if precision not in ("auto", torch.TorchRuntime.precision):
-        raise EncoderError(f"the torch runtime computes in float32, not in {precision}.")
-    return torch.TorchRuntime(layout, device, trust_remote_code)
+    return torch.TorchRuntime(layout, device, trust_remote_code, precision)
 
 
 def _on_cpu(layout: Layout, runtime: str, precision: str, trust_remote_code: bool) -> Runtime:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from semsearch.encoder import torch_gpu
 from semsearch.encoder.config import CONFIG, read_layout
 from semsearch.encoder.cutting import cut_in_training
 from semsearch.encoder.dequantize import write_with_floats
@@ -21,9 +24,12 @@ from semsearch.encoder.runtime import Batch
 from semsearch.encoder.save import refuse_existing, write_truncation
 from semsearch.encoder.source import resolve
 from semsearch.encoder.tokens import TextTokenizer, padded, prepared
+from semsearch.encoder.torch_gpu import Begun
 from semsearch.encoder.truncation import averaged
 from semsearch.errors import EncoderError, MissingExtraError
 from semsearch.types import Embeddings, Ids
+
+_log = logging.getLogger("semsearch")
 
 _SHORT = 256
 """Tokens up to which plain attention trains on a CPU; its memory grows with their square."""
@@ -75,17 +81,29 @@ class TorchRuntime:
     """The modules as sentence-transformers runs them, a last Normalize left out."""
 
     name = "torch"
-    precision = "float32"
 
-    def __init__(self, layout: Layout, device: str, trust_remote_code: bool = False) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        device: str,
+        trust_remote_code: bool = False,
+        precision: str = "auto",
+    ) -> None:
+        self.precision = torch_gpu.choose_precision(precision, device)
         weight_files(layout)  # raises where there are only pickled ones
         model = load_model(layout, device, trust_remote_code)
         self._layout = layout
         self._model = _with_choices(model, layout).eval()
-        self.budget = 32768 if device.startswith("cuda") else 2048
+        torch_gpu.compute_in(self._model, self.precision)
         self.tokenizer = _tokenizer(model, layout)
+        on_gpu = device.startswith("cuda")
+        self.budget = torch_gpu.budget_on(self._model, self.precision) if on_gpu else 2048
+        self._ahead = torch_gpu.AHEAD if on_gpu else 0
+        self._takes_tokens = not self.tokenizer.truncation.on_one_side or (
+            on_gpu and type(self._model[0]).__name__ == "Transformer" and not layout.lower_case
+        )
         try:
-            self.dim = int(self._run(self.prepare([""], "document")[0], "document").shape[1])
+            self.dim = int(self._begin(self.prepare([""], "document")[0], "document")().shape[1])
         except RuntimeError as error:
             raise EncoderError(
                 f"{layout.path}: sentence-transformers cannot run it: {_first_line(error)}"
@@ -93,37 +111,67 @@ class TorchRuntime:
 
     def prepare(self, texts: Sequence[str], kind: Kind) -> tuple[list[Any], Ids]:
         rows, lengths = prepared(self.tokenizer, texts, self._layout.prompts[kind])
-        if self.tokenizer.truncation.on_one_side:
+        if not self._takes_tokens:
             # sentence-transformers splits the texts itself: only their lengths are needed.
             return list(texts), lengths
         return rows, lengths
 
-    def _embed(self, rows: Sequence[Any], kind: Kind) -> Embeddings:
-        import torch
-
-        device, names = self._model.device, self._model.tokenizer.model_input_names
-        prompt_length = self.tokenizer.prompt_length(self._layout.prompts[kind])
-        features: dict[str, Any] = {
-            name: torch.from_numpy(values).to(device)
-            for name, values in padded(rows, self.tokenizer.pad_id).items()
-            if name in (*names, "attention_mask")
-        }
-        if prompt_length:
-            features["prompt_length"] = prompt_length
-        with torch.inference_mode():
-            embeddings = self._model(features)["sentence_embedding"]
-        return np.asarray(embeddings.float().cpu().numpy(), np.float32)
-
     def run_all(self, batches: Iterable[Batch], kind: Kind) -> Iterator[tuple[Ids, Embeddings]]:
-        return ((chosen, self._run(items, kind)) for chosen, items in batches)
+        begun: deque[tuple[Ids, Begun]] = deque()
+        for chosen, items in batches:
+            begun.append((chosen, self._begin(items, kind)))
+            if len(begun) > self._ahead:
+                rows, embeddings = begun.popleft()
+                yield rows, self._checked(embeddings())
+        for rows, embeddings in begun:
+            yield rows, self._checked(embeddings())
 
-    def _run(self, items: Sequence[Any], kind: Kind) -> Embeddings:
+    def _begin(self, items: Sequence[Any], kind: Kind) -> Begun:
+        """Embed a batch; where memory runs out, one half after the other.
+
+        Raises:
+            EncoderError: there is not even enough for one text.
+        """
+        try:
+            return self._run(items, kind)
+        except RuntimeError as error:
+            if not torch_gpu.is_out_of_memory(error):
+                raise
+        # Only out here are the tensors gone that the error held.
+        device = self._model.device
+        torch_gpu.free_cached(device)
+        tokens = min(self.budget, self._tokens(items))
+        if len(items) == 1 and self.tokenizer.truncation.in_windows and len(items[0]) > 1:
+            windows = [self._begin([[row]], kind)() for row in items[0]]
+            return lambda: np.mean(windows, axis=0, dtype=np.float32)
+        if len(items) == 1:
+            instead = "" if device.type == "cpu" else ", or use --device cpu"
+            raise EncoderError(
+                f"{self._layout.path}: memory does not hold one text. Read less of each: "
+                f"--max-length{instead}."
+            )
+        self.budget = max(1, tokens // 2)  # of those to come
+        _log.info("memory ran out: %d texts are encoded in two halves", len(items))
+        half = len(items) // 2
+        parts = [self._begin(part, kind) for part in (items[:half], items[half:])]
+        return lambda: np.concatenate([part() for part in parts])
+
+    def _tokens(self, items: Sequence[Any]) -> int:
+        """Of a batch, padding included."""
         if self.tokenizer.truncation.in_windows:
-            return averaged(lambda rows: self._embed(rows, kind), items, self.budget)
-        if not self.tokenizer.truncation.on_one_side:
+            return sum(len(row) for rows in items for row in rows)
+        if not self._takes_tokens:
+            items = self.tokenizer.encode(items)
+        return len(items) * max(map(len, items))
+
+    def _run(self, items: Sequence[Any], kind: Kind) -> Begun:
+        if self.tokenizer.truncation.in_windows:
+            embeddings = averaged(lambda rows: self._embed(rows, kind)(), items, self.budget)
+            return lambda: embeddings
+        if self._takes_tokens:
             return self._embed(items, kind)
         encode = getattr(self._model, f"encode_{kind}")
-        embeddings = encode(
+        found = encode(
             list(items),
             prompt=self._layout.prompts[kind],
             batch_size=len(items),
@@ -131,7 +179,29 @@ class TorchRuntime:
             convert_to_numpy=True,
             normalize_embeddings=False,
         )
-        return np.asarray(embeddings, dtype=np.float32)
+        return lambda: np.asarray(found, dtype=np.float32)
+
+    def _embed(self, rows: Sequence[Any], kind: Kind) -> Begun:
+        import torch
+
+        names = (*self._model.tokenizer.model_input_names, "attention_mask")
+        values = padded(rows, self.tokenizer.pad_id)
+        wanted = {name: value for name, value in values.items() if name in names}
+        features: dict[str, Any] = torch_gpu.to_device(wanted, self._model.device)
+        prompt_length = self.tokenizer.prompt_length(self._layout.prompts[kind])
+        if prompt_length:
+            features["prompt_length"] = prompt_length
+        with torch.inference_mode():
+            return torch_gpu.from_device(self._model(features)["sentence_embedding"])
+
+    def _checked(self, embeddings: Embeddings) -> Embeddings:
+        """Half precision has a range that some bodies leave, though nothing is wrong with them."""
+        if self.precision == "float16" and not np.isfinite(embeddings).all():
+            raise EncoderError(
+                f"{self._layout.path}: leaves the range of float16, which is all that this GPU "
+                "has of 16 bits. Compute in more: --precision float32."
+            )
+        return embeddings
 
 
 def _with_choices(model: Any, layout: Layout, normalized: bool = False) -> Any:

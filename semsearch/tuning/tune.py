@@ -57,6 +57,8 @@ def tune(
         k: neighbours.
         factories: try these settings only, such as "HNSW32,Flat efSearch=64".
         dry_run: leave the index as it is.
+        device: what encodes queries, finds their true neighbours and learns clusters. Latency and
+            throughput are always the CPU's.
 
     Raises:
         DataError: there are too few queries to prove anything.
@@ -65,12 +67,12 @@ def tune(
     """
     with Index.open(path, runtime=runtime, device=device) as index:
         held_in, asked, source = _split(index, queries, seed)
-        truth = _truths(held_in, asked, k, seed)
+        truth = _truths(held_in, asked, k, seed, device)
         most = memory_bytes / len(held_in) if memory_bytes else float("inf")
         trials: list[Trial] = []
         best: tuple[Trial, Trial] | None = None
         for steps in _steps(len(held_in), held_in.shape[1], most, factories):
-            good = _climb(steps, held_in, truth, recall, seed, progress, trials)
+            good = _climb(steps, held_in, truth, recall, seed, progress, trials, device)
             if good is None or not _fits(good[0], latency_ms, most):
                 continue
             if best is None or good[0].p50_ms < best[0].p50_ms:
@@ -119,9 +121,11 @@ def _split(index: Index, queries: Sequence[str] | None, seed: int) -> tuple[Vect
     return held_in, asked, source
 
 
-def _truths(vectors: Vectors, queries: Vectors, k: int, seed: int) -> tuple[Truth, Truth]:
+def _truths(
+    vectors: Vectors, queries: Vectors, k: int, seed: int, device: Device
+) -> tuple[Truth, Truth]:
     """Of the queries that choose, and of those that prove."""
-    exact = Neighbours.build(_rows(vectors), vectors)
+    exact = Neighbours.build(_rows(vectors), vectors).served_on(device)
     order = np.random.default_rng(seed).permutation(len(queries))
     half = len(queries) // 2
     k = min(k, len(vectors))
@@ -146,8 +150,9 @@ def _climb(
     seed: int,
     progress: Progress | None,
     trials: list[Trial],
+    device: Device,
 ) -> tuple[Trial, Trial] | None:
-    """Search more and more until recall is surely high enough.
+    """Search more and more until recall is surely high enough, on the CPU, which is measured.
 
     Every step is added to `trials`. Returns the last one and its proof, or None.
     """
@@ -155,7 +160,7 @@ def _climb(
     if progress:
         progress(steps[0].factory)
     started = perf_counter()
-    neighbours = Neighbours.build(_rows(vectors), vectors, steps[0])
+    neighbours = Neighbours.build(_rows(vectors), vectors, steps[0], device)
     built = perf_counter() - started
     for setting in steps:
         neighbours.configure(setting)
