@@ -3,8 +3,10 @@
 Banks are built with `Index.build`: the standard questions with the published train texts as
 phrasings. Each is improved with nothing but itself, in the light way and by fine-tuning, then asked
 its published test queries, which no part of it has seen; clinc150 has 1,000 more that have no
-answer. Before, the same index is calibrated on itself; the improved one calibrates itself so. Both
-sides are asked in one run, and the interval is of the paired difference.
+answer. Chinese: questions to a bank whose paraphrases are known (BQ), joined to standard questions
+of four phrasings or more, a third of which is kept for the test. Before, the same index is
+calibrated on itself; the improved one calibrates itself so. Both sides are asked in one run, and
+the interval is of the paired difference.
 
     python benchmarks/improve.py [--encoder minilm]... [--bank hwu64]... [--mode light]...
                                  [--built DIR]    # keeps the indexes to be improved for other runs
@@ -20,12 +22,15 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import provenance
+from review import _paraphrases as paraphrases
+from trust import Bank
 from trust import _published as published
 
 from semsearch import Index
@@ -36,7 +41,8 @@ from semsearch.evaluation.queries import LabelledQuery
 from semsearch.improvement import improve
 
 ENCODERS = ("embedded", "minilm")
-BANKS = ("banking77", "clinc150", "hwu64")
+PUBLISHED = ("banking77", "clinc150", "hwu64")
+BANKS = (*PUBLISHED, "bq_zh")
 MODES = ("light", "fine-tuning")
 SEED = 0
 
@@ -49,12 +55,15 @@ def main() -> None:
     parser.add_argument("--built", type=Path)
     arguments = parser.parse_args()
     root = provenance.data_dir() / "faq"
-    files = sorted(path for name in BANKS for path in (root / name).glob("*.parquet"))
+    files = sorted(path for name in PUBLISHED for path in (root / name).glob("*.parquet"))
+    files += sorted((root.parent / "sts_zh" / "bq").glob("*.parquet"))
     with tempfile.TemporaryDirectory() as folder:
         built = arguments.built or Path(folder)
         for encoder in arguments.encoder or ENCODERS:
             for name in arguments.bank or BANKS:
-                bank = published(root / name, name, 1.0)
+                if (encoder, name) == ("minilm", "bq_zh"):
+                    continue  # it does not know Chinese
+                bank = published(root / name, name, 1.0) if name in PUBLISHED else chinese(root)
                 path = built / f"{encoder}-{name}"
                 if not path.exists():
                     Index.build(bank.questions, path, encoder=encoder).close()
@@ -63,6 +72,19 @@ def main() -> None:
                     record |= measured(path, bank.test, mode)
                     keep(record, files)
                     print(table([record]).splitlines()[-1], flush=True)
+
+
+def chinese(root: Path) -> Bank:
+    """BQ's paraphrases as a bank, with a third of the phrasings as test queries."""
+    random = np.random.default_rng(SEED)
+    questions, test = [], []
+    for one in paraphrases(root.parent / "sts_zh" / "bq"):
+        order = random.permutation(len(one.phrasings))
+        kept, asked = np.split(order, [len(order) - len(order) // 3])
+        test += [LabelledQuery(one.phrasings[n], one.key) for n in sorted(asked.tolist())]
+        phrasings = tuple(one.phrasings[n] for n in sorted(kept.tolist()))
+        questions.append(replace(one, phrasings=phrasings))
+    return Bank("bq_zh", questions, test, None)
 
 
 def keep(record: dict[str, Any], files: Sequence[Path]) -> None:
