@@ -604,6 +604,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "improve": improve,
     "encoding": encoding,
     "neighbours": lambda: _neighbours("neighbours_minilm_100000", "hnswlib"),
+    "neighbours.million": lambda: _neighbours("neighbours_embedded_1000000", "semsearch Flat"),
 }
 
 if __name__ == "__main__":
