@@ -79,8 +79,9 @@ def main() -> None:
     print(table(records))
     kept = json.loads((provenance.RESULTS / "trust.json").read_text(encoding="utf-8"))["rows"]
     rows = {_name(row): row for row in kept} | {_name(row): row for row in records}
-    names = [*BANKS, *(f"half of {name}" for name in BANKS), *(f"sample {name}" for name in SAMPLES)]
-    ordered = sorted(rows.values(), key=lambda row: (row["encoder"], names.index(row["bank"])))
+    halves, samples = (f"half of {name}" for name in BANKS), (f"sample {name}" for name in SAMPLES)
+    order = [*BANKS, *halves, *samples]
+    ordered = sorted(rows.values(), key=lambda row: (row["encoder"], order.index(row["bank"])))
     provenance.write("trust", {"precision": PRECISION, "rows": ordered}, files, SEED)
 
 

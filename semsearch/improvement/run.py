@@ -12,17 +12,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from semsearch.calibration import CalibrationReport, examples, heldout
-from semsearch.calibration.assembling import assemble
+from semsearch.calibration import heldout
 from semsearch.calibration.heldout import SelfMade
-from semsearch.calibration.mixing import Mixing
-from semsearch.calibration.run import fit_on
 from semsearch.classifier import FILE as CLASSIFIER
 from semsearch.classifier import Classifier
 from semsearch.encoder import Encoder
 from semsearch.encoding import text_warnings
-from semsearch.errors import DataError
 from semsearch.improvement import classifying, judging, linear, queries
+from semsearch.improvement.calibrating import calibrate
 from semsearch.improvement.judging import Figure, Side, State
 from semsearch.improvement.material import LEAST, Lesson, Trial, arrange
 from semsearch.improvement.queries import Queries
@@ -31,7 +28,6 @@ from semsearch.improvement.start import Start
 from semsearch.index import Index
 from semsearch.ranking import Score
 from semsearch.recipe import Recipe
-from semsearch.store import Meta
 from semsearch.swapping import Improvement, RolledBack, roll_back, swap
 from semsearch.types import Vectors
 from semsearch.writing import writing
@@ -155,7 +151,7 @@ class _Attempt:
             if not promoted:
                 return report
             made = judging.selfmade_of(held, new)
-            calibration, more = self._calibrate(trial, after, made)
+            calibration, more = calibrate(start, trial, after, made, self.seed)
             report = replace(report, calibration=calibration, notes=(*notes, *more))
             final, _ = self._learn(trial.everything, Path(work) / "final", settings)
             self._swap(final, made, report, wait_seconds)
@@ -256,34 +252,6 @@ class _Attempt:
             if warning.kind == "unknown_tokens"
         ]
 
-    def _calibrate(
-        self, trial: Trial, after: Side, made: SelfMade | None
-    ) -> tuple[CalibrationReport | None, list[str]]:
-        """A calibration of what the attempt makes of what it has not learnt."""
-        start = self.start
-        if made is None:
-            return None, ["Too little was held out to calibrate the index on itself."]
-        bank = {
-            "questions": start.meta.questions,
-            "phrasings": start.meta.phrasings,
-            "last_phrasing": start.last_phrasing,
-        }
-        labels = _labels(trial, after)
-        try:
-            report = fit_on(
-                assemble(str(start.directory), labels, made, None),
-                index=str(start.directory),
-                bank=bank,
-                score=self._score,
-                source="the bank itself" if labels is None else "labelled queries held out",
-                mixed=_mixed(start.meta),
-                seed=self.seed,
-                **_point(start.meta),
-            )
-        except DataError as error:
-            return None, [f"Not calibrated: {error}"]
-        return report, [*report.notes]
-
     def _swap(
         self, final: _Learnt, made: SelfMade | None, report: ImprovementReport, wait: float
     ) -> None:
@@ -323,32 +291,10 @@ class _Learnt:
     state: State
 
 
-def _labels(trial: Trial, after: Side) -> examples.Examples | None:
-    """Held-out labelled queries to calibrate on; None where they are too few to say anything."""
-    asked = trial.labelled
-    if len(asked) < LEAST or all(query.key is None for query in asked):
-        return None
-    hits, found = judging.first_hits(after, [q.text for q in asked])
-    ids = after.bank.ids
-    expected = np.array([-1 if query.key is None else ids[query.key] for query in asked])
-    return examples.labelled(found, hits == expected, expected >= 0)
-
-
 def _classifier(vectors: Vectors, lesson: Lesson, settings: Mapping[str, Any]) -> Classifier | None:
     """The classifier of a lesson whose texts have these vectors (n, d)."""
     weight = float(settings["classifier"])
     return classifying.fit(vectors, lesson.questions, weight) if weight else None
-
-
-def _mixed(meta: Meta) -> Mixing:
-    """What words count, as it was found out before."""
-    return Mixing(**meta.lexical) if meta.lexical else Mixing(0.0, "not tried")
-
-
-def _point(meta: Meta) -> dict[str, Any]:
-    """The operating point that the owner chose before, as an argument of `fit_on`."""
-    name, _, value = str((meta.calibration or {}).get("point", "")).partition(" ")
-    return {name: float(value)} if name in ("precision", "coverage") and value else {}
 
 
 def _notes_on(figures: Sequence[Figure], trial: Trial) -> list[str]:
