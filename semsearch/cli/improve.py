@@ -25,7 +25,9 @@ _MEASURES = {"accuracy_at_1": "accuracy@1", "mrr": "MRR", "precision": "precisio
     help="A query log; its confident answers are learnt.",
 )
 @click.option(
-    "--light", is_flag=True, help="A linear map behind the encoder: seconds, and no torch."
+    "--light",
+    is_flag=True,
+    help="Leave the encoder: a linear map behind it and a classifier, in seconds, without torch.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps of training; default: by the bank.")
 @options.labelled_options
@@ -46,7 +48,7 @@ def improve(
     as_json: bool,
     **values: Any,
 ) -> None:
-    """Teach the encoder of INDEX its own bank; refuse what is not shown to be better.
+    """Teach INDEX its own bank; refuse what is not shown to be better.
 
     Learns to tell the standard questions of INDEX apart from their phrasings, labelled queries and
     logged ones. A fifth of the phrasings and a tenth of the standard questions are held out, and

@@ -51,7 +51,7 @@ def improve(
     progress: Watch | None = None,
     **table: Any,
 ) -> ImprovementReport:
-    """Teach the encoder of an index its own bank, and promote it where that is shown to help.
+    """Teach an index its own bank, and promote what is shown to help.
 
     An attempt learns the bank without a fifth of its phrasings and without a tenth of its standard
     questions, and is asked those; see `judging.verdict` for what promotes it. Then the same is
@@ -63,7 +63,8 @@ def improve(
         labelled: labelled queries, as `calibrate` takes them: half of those that expect an answer
             are learnt, the others are held out.
         log: a query log; its confident answers are learnt.
-        light: fit a linear map behind the encoder; else train it, which needs torch.
+        light: leave the encoder, and fit a linear map behind it and a classifier that counts beside
+            the cosines; else train the encoder between the two, which needs torch.
         steps: of training, in place of what fits the size of the bank.
         device: where it is trained: "cpu", "cuda" or "auto".
         wait_seconds: how long to wait for another writer, at the end.
