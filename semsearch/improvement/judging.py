@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -90,21 +90,35 @@ class Side:
     beside: Beside | None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Tried:
+    """A trial with both of its sides."""
+
+    trial: Trial
+    before: Side
+    after: Side
+
+
 def figures(
-    trial: Trial, before: Side, after: Side, seed: int
+    tries: Sequence[Tried], seed: int
 ) -> tuple[list[Figure], HeldOut | None, HeldOut | None]:
     """All figures, and what was held out as the attempt sees it: phrasings, and new questions.
 
     Held-out phrasings are asked of those that were learnt, as after a promotion they would be of
     all; those of new questions of these and of one another.
+
+    Args:
+        tries: none asks a phrasing that another one asks. Labelled queries are those of the first.
     """
     found: list[Figure] = []
-    sides = before, after
-    asked_of = trial.rows, np.concatenate([trial.rows, trial.of_new])
     held = [
-        [_held(*part, side) for part in zip((trial.phrasings, trial.new), asked_of, strict=True)]
-        for side in sides
+        [
+            _joined(_held(*_asked(one.trial, part), getattr(one, side)) for one in tries)
+            for part in ("phrasings", "new")
+        ]
+        for side in ("before", "after")
     ]
+    trial, sides = tries[0].trial, (tries[0].before, tries[0].after)
     for number, name in enumerate(("phrasings", "new questions")):
         old, new = held[0][number], held[1][number]
         if old is not None and new is not None:
@@ -219,6 +233,22 @@ class Rows:
         for row in rows.values():
             found[row.question_id].append(row)
         return found
+
+
+def _asked(trial: Trial, part: str) -> tuple[Ids, Ids]:
+    """The rows that are asked, and those that they are asked of."""
+    if part == "phrasings":
+        return trial.phrasings, trial.rows
+    return trial.new, np.concatenate([trial.rows, trial.of_new])
+
+
+def _joined(parts: Iterable[HeldOut | None]) -> HeldOut | None:
+    """What several trials held out, as one."""
+    some = [part for part in parts if part is not None]
+    if not some:
+        return None
+    names = (field.name for field in fields(HeldOut))
+    return HeldOut(*(np.concatenate([getattr(part, name) for part in some]) for name in names))
 
 
 def _held(rows: Ids, asked_of: Ids, side: Side) -> HeldOut | None:

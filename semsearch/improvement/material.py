@@ -28,6 +28,7 @@ LEAST = 20
 """Phrasings or queries that must be held out to show anything."""
 
 _ASKED = 2000  # phrasings or queries that are asked at most
+NONE = np.zeros(0, np.int64)
 _LEAST_QUESTIONS = 20  # of which some can be held out
 
 Mask = NDArray[np.bool_]
@@ -121,7 +122,11 @@ class Trial:
 
 
 def arrange(
-    bank: Bank, labelled: Sequence[LabelledQuery], logged: Sequence[LabelledQuery], seed: int
+    bank: Bank,
+    labelled: Sequence[LabelledQuery],
+    logged: Sequence[LabelledQuery],
+    seed: int,
+    asked_before: Ids = NONE,
 ) -> Trial | None:
     """Split a bank and queries into what is learnt and what is held out.
 
@@ -130,6 +135,7 @@ def arrange(
     Args:
         labelled: with the key that each expects, or None.
         logged: the same without anyone's word for it: they are learnt, and never asked.
+        asked_before: rows of the bank that another trial asks: held out, maybe, but not asked.
 
     Returns:
         None where too little can be held out to show anything.
@@ -169,8 +175,8 @@ def arrange(
         Lesson(tuple(texts[row] for row in rows), questions[rows]),
         Lesson(everything, all_questions),
         rows[rows < len(bank)],
-        np.sort(rng.permutation(held_rows)[:_ASKED]),
-        np.sort(rng.permutation(np.flatnonzero(is_new))[: _ASKED // 2]),
+        np.setdiff1d(np.sort(rng.permutation(held_rows)[:_ASKED]), asked_before),
+        np.setdiff1d(np.sort(rng.permutation(np.flatnonzero(is_new))[: _ASKED // 2]), asked_before),
         np.flatnonzero(is_new),
         tuple(asked_queries),
     )

@@ -20,8 +20,8 @@ from semsearch.encoder import Encoder
 from semsearch.encoding import text_warnings
 from semsearch.improvement import classifying, judging, linear, queries
 from semsearch.improvement.calibrating import calibrate
-from semsearch.improvement.judging import Figure, Side, State
-from semsearch.improvement.material import LEAST, Lesson, Trial, arrange
+from semsearch.improvement.judging import Figure, Side, State, Tried
+from semsearch.improvement.material import LEAST, NONE, Lesson, Trial, arrange
 from semsearch.improvement.queries import Queries
 from semsearch.improvement.report import ImprovementReport
 from semsearch.improvement.start import Start
@@ -35,6 +35,8 @@ from semsearch.writing import writing
 Watch = Callable[[str, int, int, "float | None"], None]
 """Called with what is being done, how much of it is done, how much there is, and a loss."""
 
+_TRIALS = 5
+_ENOUGH = 1000  # phrasings that are asked, beyond which one trial will do
 _LOW = 0.4  # accuracy@1 below which something is wrong with bank or encoder
 
 
@@ -120,20 +122,19 @@ class _Attempt:
             str(start.directory), "light" if self.light else "fine-tuning", False, ""
         )
         notes = self._notes()
-        trial = arrange(start.bank, self.queries.labelled, self.queries.logged, self.seed)
-        if trial is None or len(np.unique(trial.learnt.questions)) < 2:
+        trials = self._trials()
+        if not trials:
             reason = (
                 f"{len(start.bank):,} phrasings are too few to show anything: at least {LEAST} must"
                 " be held out, of standard questions that keep two others. Add phrasings, or give "
                 "labelled queries with --labelled"
             )
             return replace(report, reason=reason, notes=tuple(notes))
-        before = self._side(trial, start.state)
         with tempfile.TemporaryDirectory(prefix="semsearch-improve-") as work:
-            tried, settings = self._learn(trial.learnt, Path(work) / "trial", None)
-            after = self._side(trial, tried.state)
-            figures, held, new = judging.figures(trial, before, after, self.seed)
+            tries, settings = self._try(trials, Path(work))
+            figures, held, new = judging.figures(tries, self.seed)
             promoted, reason = judging.verdict(figures)
+            trial, after = tries[0].trial, tries[0].after
             notes += _notes_on(figures, trial)
             report = replace(
                 report,
@@ -142,8 +143,8 @@ class _Attempt:
                 figures=tuple(figures),
                 learnt=len(trial.everything),
                 held_out={
-                    "phrasings": len(trial.phrasings),
-                    "new_questions": len(trial.new),
+                    "phrasings": sum(len(one.phrasings) for one in trials),
+                    "new_questions": sum(len(one.new) for one in trials),
                     "labelled": len(trial.labelled),
                 },
                 settings=settings,
@@ -157,6 +158,35 @@ class _Attempt:
             final, _ = self._learn(trial.everything, Path(work) / "final", settings)
             self._swap(final, made, report, wait_seconds)
         return report
+
+    def _trials(self) -> list[Trial]:
+        """One trial; of a small bank several in the light way, so that more of it is asked."""
+        found: list[Trial] = []
+        asked = NONE
+        for number in range(_TRIALS if self.light else 1):
+            trial = arrange(
+                self.start.bank, self.queries.labelled, self.queries.logged, self.seed + number,
+                asked,
+            )  # fmt: skip
+            if trial is None or len(np.unique(trial.learnt.questions)) < 2:
+                break
+            found.append(trial)
+            asked = np.concatenate([asked, trial.phrasings, trial.new])
+            if sum(len(one.phrasings) for one in found) >= _ENOUGH:
+                break
+        return found
+
+    def _try(self, trials: Sequence[Trial], work: Path) -> tuple[list[Tried], dict[str, Any]]:
+        """Learn each trial; the settings are those of the first."""
+        tries: list[Tried] = []
+        settings: dict[str, Any] | None = None
+        for number, trial in enumerate(trials):
+            before = self._side(trial, self.start.state)
+            learnt, chosen = self._learn(trial.learnt, work / f"trial-{number}", settings)
+            tries.append(Tried(trial, before, self._side(trial, learnt.state)))
+            settings = settings or chosen
+        assert settings is not None
+        return tries, settings
 
     @property
     def _score(self) -> Score:

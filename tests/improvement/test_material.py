@@ -76,3 +76,14 @@ def test_a_lesson_has_the_phrasings_of_a_standard_question_together_and_once() -
     pairs = zip(phrasings.texts, phrasings.groups.tolist(), strict=True)
     assert len(phrasings) == len({(folded(text), group) for text, group in pairs})
     assert (np.diff(phrasings.groups) >= 0).all() and len(phrasings.keys) == 24
+
+
+def test_what_one_trial_asks_no_other_asks_again() -> None:
+    bank = bank_of(make_bank())
+    first = arranged(bank, [], [])
+    before = np.concatenate([first.phrasings, first.new])
+    second = arrange(bank, [], [], seed=1, asked_before=before)
+    assert second is not None and len(second.phrasings) > 30 and len(second.new) > 0
+    assert not set(before.tolist()) & {*second.phrasings.tolist(), *second.new.tolist()}
+    learnt = {folded(text) for text in second.learnt.texts}
+    assert not learnt & {folded(bank.texts[row]) for row in second.phrasings}

@@ -67,8 +67,10 @@ def test_before_and_after_are_of_what_was_held_out(index: Index) -> None:
         ("phrasings", "accuracy_at_1"), ("phrasings", "mrr"), ("new questions", "accuracy_at_1"),
         ("new questions", "mrr"), ("all", "precision"),
     }  # fmt: skip
-    assert by_name["phrasings", "mrr"].n == report.held_out["phrasings"] >= 60
-    assert by_name["new questions", "mrr"].n == report.held_out["new_questions"] == 30
+    # Of a small bank, more than a fifth in turns, and nothing twice.
+    assert 150 < by_name["phrasings", "mrr"].n == report.held_out["phrasings"] < 360
+    assert 30 < by_name["new questions", "mrr"].n == report.held_out["new_questions"] <= 150
+    assert report.held_out["phrasings"] + report.held_out["new_questions"] <= 360
     for figure in report.figures:
         assert 0 <= figure.before <= 1 and figure.low <= figure.gain <= figure.high
 
@@ -367,8 +369,9 @@ def test_a_rebuild_says_that_the_improvement_is_gone(better: Index) -> None:
 
 def test_a_calibration_on_the_bank_goes_by_phrasings_that_were_not_learnt(better: Index) -> None:
     report = calibrate(better)
-    asked = report.calibration.queries["answerable"]
-    assert asked < 200, "only those that were held out, of 360"
+    held_out = better.info()["improved"]["held_out"]
+    asked = held_out["phrasings"] + held_out["new_questions"]
+    assert report.calibration.queries["answerable"] == asked < 360
 
 
 def test_an_encoder_from_before_that_is_gone_leaves_the_improved_one(
