@@ -88,8 +88,11 @@ def weight_of(meta: Meta, lexical: Lexical) -> float:
 def _beside(reader: BankReader, whole: View, view: Searchable, weight: float) -> Beside | None:
     if not len(view):
         return None
-    among = view.questions if isinstance(view, Selection) else None
-    return Beside.of(whole.lexicon(reader) if weight else None, weight, whole.classifier, among)
+    known = whole.classifier
+    among = None if known is None else whole.counts.questions
+    if isinstance(view, Selection):
+        among = view.questions
+    return Beside.of(whole.lexicon(reader) if weight else None, weight, known, among)
 
 
 _NOTHING = Ranked(np.zeros(0, np.float32), np.zeros(0, np.int64))

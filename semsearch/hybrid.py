@@ -49,7 +49,8 @@ class Beside:
         lexicon: of all phrasings; None where words do not count.
         weight: of the share of a query's words, below 1; 0 where they do not count.
         classifier: None where the index was not improved.
-        among: ids of the standard questions that may be found, None where all may.
+        among: ids of the standard questions that may be found, None where all may that the lexicon
+            and the classifier know.
     """
 
     lexicon: Lexicon | None
@@ -155,7 +156,9 @@ def _others(shares: Shares | None, opinion: Opinion | None, mine: Ids, among: Id
     if shares is not None:
         others, _ = shares.best(MOST, mine, among)
     if opinion is not None:
-        likely = opinion.best(MOST, np.concatenate([mine, others]), among)
+        # The classifier may know some that were removed since.
+        there = shares.questions if among is None and shares is not None else among
+        likely = opinion.best(MOST, np.concatenate([mine, others]), there)
         others = np.concatenate([others, likely])
     return others
 

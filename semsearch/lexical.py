@@ -97,11 +97,11 @@ class Shares:
 
     def __init__(self, questions: Ids, values: Scores) -> None:
         """questions: (q,) ascending; values: (q,)."""
-        self._questions, self._values = questions, values
+        self.questions, self._values = questions, values
 
     def of(self, questions: Ids) -> Scores:
         """Shares (n,) of standard questions (n,)."""
-        return np.asarray(self._values[np.searchsorted(self._questions, questions)])
+        return np.asarray(self._values[np.searchsorted(self.questions, questions)])
 
     def best(self, n: int, besides: Ids, among: Ids | None = None) -> tuple[Ids, Scores]:
         """The at most n standard questions that have most, with their shares, most first.
@@ -111,13 +111,13 @@ class Shares:
             among: ids that it must be one of; None allows all.
         """
         open_: Mask = self._values > 0
-        open_[np.searchsorted(self._questions, besides)] = False
+        open_[np.searchsorted(self.questions, besides)] = False
         if among is not None:
-            open_ &= np.isin(self._questions, among)
+            open_ &= np.isin(self.questions, among)
         columns = np.flatnonzero(open_)
         if len(columns) > n:
             # The n largest, then by order of id, so that two runs agree.
             lowest = np.partition(self._values[columns], -n)[-n]
             columns = columns[self._values[columns] >= lowest]
         order = np.argsort(-self._values[columns], kind="stable")[:n]
-        return self._questions[columns[order]], self._values[columns[order]]
+        return self.questions[columns[order]], self._values[columns[order]]

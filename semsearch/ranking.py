@@ -46,6 +46,11 @@ class Counts:
         """labels: (n,) of every phrasing that can be found."""
         self._questions, self._counts = np.unique(labels >> _QUESTION_BITS, return_counts=True)
 
+    @property
+    def questions(self) -> Ids:
+        """Ids (q,) of the standard questions, ascending."""
+        return np.asarray(self._questions, np.int64)
+
     def of(self, questions: Ids) -> Ids:
         """Counts (n,) for question ids (n,)."""
         found: Ids = self._counts[np.searchsorted(self._questions, questions)]

@@ -62,6 +62,7 @@ def collect(
                 lexicon_of(reader, meta) if weight else None,
                 weight,
                 classifier_of(index.path, meta),
+                np.array(sorted(row.id for row in reader.questions_by_key(meta).values())),
             )
             own = None
             seen: Signals | None = None

@@ -256,7 +256,8 @@ def _nearest(
             silent = np.concatenate([bank.hidden, bank.labels[gone[number]]])
             shares = beside.shares(queries[number], silent)
             exact = _exact(bank, row, counts)
-            ranked = fuse(ranked, shares, exact, k, beside.weight, opinion=opinions[number])
+            said = opinions[number]
+            ranked = fuse(ranked, shares, exact, k, beside.weight, bank.ids, said)
         ranks.append(ranked)
     hits = np.array([ranked.labels[0] for ranked in ranks], np.int64)
     of_hits = np.array([ranked.scores[0] for ranked in ranks], np.float32)
@@ -264,8 +265,8 @@ def _nearest(
     questions = np.where(labels >= 0, labels >> ID_BITS, -1)
     found = np.where(questions >= 0, questions, questions[:, :1])
     sizes = np.stack([counts.of(row) for counts, row in zip(left, found, strict=True)])
-    said = opinions_of(opinions, hits >> ID_BITS)
-    return Nearest(scores, questions, sizes, hits >> ID_BITS, said), labels, ranks
+    of_hits_said = opinions_of(opinions, hits >> ID_BITS)
+    return Nearest(scores, questions, sizes, hits >> ID_BITS, of_hits_said), labels, ranks
 
 
 def _ranked(

@@ -435,3 +435,16 @@ def test_a_classifier_that_does_not_help_counts_nothing() -> None:
     assert classifying.choose(vectors, few, "best", 0) == 0
     spread = np.arange(5000)
     assert classifying.choose(np.zeros((5000, 2), np.float32), spread // 2, "best", 0) == 0
+
+
+@pytest.mark.parametrize("lexical", ["on", "off"])
+def test_what_was_removed_after_improve_is_not_looked_for(better: Index, lexical: str) -> None:
+    """The classifier still knows it, and thinks it the likeliest."""
+    key = list(better.questions())[-1].key
+    better.remove([key])
+    (result,) = better.search([f"my {key} please"], 3, refused=True, lexical=lexical)  # type: ignore[arg-type]
+    assert result.hits and key not in {hit.key for hit in result.hits}
+    rows = [{"text": f"the {q.key} now", "key": q.key} for q in better.questions()]
+    calibrate(better, rows * 2, lexical=lexical)  # type: ignore[arg-type]
+    (again,) = better.search([f"my {key} please"], 3, refused=True)
+    assert key not in {hit.key for hit in again.hits}
