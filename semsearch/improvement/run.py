@@ -256,7 +256,8 @@ class _Attempt:
         state = State(
             linear.unit(start.state.vectors @ kernel),
             linear.unit(start.state.queries @ kernel),
-            _classifier(mapped, lesson, settings),
+            # Training changes the vectors, and a classifier is fitted to those.
+            _classifier(mapped, lesson, settings) if self.light else None,
         )
         encoder = start.encoder if choice.beta == 0 else start.encoder.mapped(kernel)
         return _Learnt(encoder, state), settings
