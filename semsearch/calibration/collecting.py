@@ -58,12 +58,12 @@ def collect(
                     "questions. Add some."
                 )
             by_top3 = (score or meta.score) == "top3"
-            beside = Beside.of(
-                lexicon_of(reader, meta) if weight else None,
-                weight,
-                classifier_of(index.path, meta),
-                np.array(sorted(row.id for row in reader.questions_by_key(meta).values())),
-            )
+            known = classifier_of(index.path, meta)
+            among = None
+            if known is not None:  # it may know standard questions that were removed since
+                among = np.array(sorted(q.id for q in reader.questions_by_key(meta).values()))
+            lexicon = lexicon_of(reader, meta) if weight else None
+            beside = Beside.of(lexicon, weight, known, among)
             own = None
             seen: Signals | None = None
             if vectors is not None or logged is not None:
