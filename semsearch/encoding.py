@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -18,6 +20,32 @@ Progress: TypeAlias = Callable[[int, int], None]
 Batches: TypeAlias = Callable[[Sequence[str]], Iterable[tuple[Ids, Embeddings]]]
 
 UNKNOWN_SHARE = 0.2
+
+
+@dataclass(slots=True)
+class Encoding:
+    """Encodes for the index in one directory, and counts."""
+
+    directory: Path
+    progress: Progress | None
+    encoded: int = 0  # texts that no interrupted run had left
+
+    def vectors(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, Vectors]:
+        """(dim,) of unit length by text."""
+        identity = f"{encoder.fingerprint.digest}:{encoder.precision}"
+        return self._through_pending(identity, encoder.dim, texts, encoder.encode_batches)
+
+    def embeddings(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, Vectors]:
+        """(dim,) by text, before whitening."""
+        identity = f"{encoder.fingerprint.digest}:raw"
+        return self._through_pending(identity, encoder.dim, texts, encoder.embed_batches)
+
+    def _through_pending(
+        self, identity: str, dim: int, texts: Sequence[str], batches: Batches
+    ) -> dict[str, Vectors]:
+        with Pending(self.directory, identity, dim) as pending:
+            self.encoded += sum(pending.get(text) is None for text in texts)
+            return encode(pending, texts, batches, self.progress)
 
 
 def encode(

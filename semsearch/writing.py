@@ -13,23 +13,20 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
-
 from semsearch import snapshots, sync
 from semsearch.ann import Setting, check, require_faiss
+from semsearch.bank_encoding import encode_bank
 from semsearch.confidence import upkeep
-from semsearch.encoder import Encoder
-from semsearch.encoding import Batches, Progress, encode, text_warnings
+from semsearch.encoding import Encoding, Progress, text_warnings
 from semsearch.errors import IndexBusyError, IndexNotFoundError, StorageError
 from semsearch.lock import write_lock
-from semsearch.pending import Pending, discard_pending
+from semsearch.pending import discard_pending
 from semsearch.ranking import Score
-from semsearch.recipe import Recipe, made_by, whitened
+from semsearch.recipe import Recipe, made_by
 from semsearch.store import BankReader, BankWriter, Meta, QuestionRow
 from semsearch.store.bank import no_index
 from semsearch.sync import Plan, SyncReport, SyncWarning
 from semsearch.types import Device, StandardQuestion, Vectors
-from semsearch.whitening import Whitening, fit_and_compare
 
 log = logging.getLogger(__name__)
 
@@ -51,10 +48,9 @@ class Writing:
     """The right to change the index in one directory. Made by `writing`; its methods change."""
 
     directory: Path
-    progress: Progress | None
+    encoding: Encoding
     existing: _Existing | None
     started: float = field(default_factory=perf_counter)
-    encoded: int = 0
     device: Device = "cpu"  # what makes snapshots
 
     def build(
@@ -175,7 +171,8 @@ class Writing:
                 encoder = recipe.loaded(before) or made_by(self.directory, before, reader, recipe)
             encoder = encoder.suited_to(missing)
             warnings += text_warnings(encoder, missing)
-            encoded = self._encode(encoder, missing)
+            encoded = self.encoding.vectors(encoder, missing)
+            del encoder  # what it holds is more than what is written now
         if meta.score != before.score:
             meta = replace(meta, calibration=None, lexical=None)
         if plan.edits or meta != before:
@@ -194,39 +191,23 @@ class Writing:
         existing = self.existing
         if existing:
             recipe = recipe.filled_from(existing.meta)
-        base = recipe.load()
+        encoder = recipe.load()
+        dim = recipe.whiten or encoder.dim
         if factory:
-            check(factory, recipe.whiten or base.dim)
-        plan = self._plan_all(bank, base.dim, allow_removal)
-        texts = plan.missing()
-        if recipe.whiten is None:  # which would make small differences larger
-            base = base.suited_to(texts)
-        warnings = sync.same_question(bank) + text_warnings(base, texts)
+            check(factory, dim)
+        plan = self._plan_all(bank, dim, allow_removal)
+        warnings = sync.same_question(bank)
+        vectors, record, found = encode_bank(self.encoding, recipe, encoder, plan.missing())
+        del encoder  # what it holds is more than what is written now
+        warnings += found
         if existing and existing.meta.improved:
             warnings.append(_no_longer_improved(self.directory))
-        record = recipe.record(base)
-        if recipe.whiten is None:
-            encoder, vectors = base, self._encode(base, texts)
-        else:
-            embeddings = self._embed(base, list(recipe.whiten_on or texts))
-            fit_on = np.stack(list(embeddings.values()))
-            whitening, report = fit_and_compare(fit_on, recipe.whiten)
-            log.info("%s", whitening)
-            if report:
-                log.info("  %s", report)
-            if whitening.shrinkage:
-                warnings.append(_little_to_fit_on(whitening))
-            encoder, record = whitened(self.directory, base, whitening, record)
-            if recipe.whiten_on is not None:
-                embeddings = self._embed(base, texts)
-            rows = whitening.unit(np.stack([embeddings[text] for text in texts]))
-            vectors = dict(zip(texts, rows, strict=True))
         if existing:
             same = record.fingerprint == existing.meta.encoder.fingerprint
             same = same and score in (None, existing.meta.score)
             meta = replace(
                 existing.meta,
-                dim=encoder.dim,
+                dim=dim,
                 encoder=record,
                 snapshot=None,
                 tuned=None,
@@ -235,7 +216,7 @@ class Writing:
                 improved=None,
             )
         else:
-            meta = Meta(dim=encoder.dim, encoder=record, score=DEFAULT_SCORE)
+            meta = Meta(dim=dim, encoder=record, score=DEFAULT_SCORE)
         meta = _asked(meta, score, factory)
         warnings += self._commit(plan, vectors, meta)
         return self._report(plan, warnings)
@@ -251,23 +232,6 @@ class Writing:
         if not allow_removal:
             sync.check_removal(plan, len(existing.rows))
         return plan
-
-    def _encode(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, Vectors]:
-        identity = f"{encoder.fingerprint.digest}:{encoder.precision}"
-        return self._through_pending(identity, encoder.dim, texts, encoder.encode_batches)
-
-    def _embed(self, encoder: Encoder, texts: Sequence[str]) -> dict[str, Vectors]:
-        """Raw embeddings, before whitening."""
-        return self._through_pending(
-            f"{encoder.fingerprint.digest}:raw", encoder.dim, texts, encoder.embed_batches
-        )
-
-    def _through_pending(
-        self, identity: str, dim: int, texts: Sequence[str], batches: Batches
-    ) -> dict[str, Vectors]:
-        with Pending(self.directory, identity, dim) as pending:
-            self.encoded += sum(pending.get(text) is None for text in texts)
-            return encode(pending, texts, batches, self.progress)
 
     def _commit(self, plan: Plan, encoded: Mapping[str, Vectors], meta: Meta) -> list[SyncWarning]:
         """One transaction; then, where it pays, a new snapshot, which the index can do without."""
@@ -306,7 +270,7 @@ class Writing:
             changed=plan.changed,
             removed=plan.removed,
             unchanged=plan.unchanged,
-            encoded=self.encoded,
+            encoded=self.encoding.encoded,
             seconds=perf_counter() - self.started,
             warnings=tuple(warnings),
         )
@@ -333,15 +297,6 @@ def _no_longer_improved(directory: Path) -> SyncWarning:
     )
 
 
-def _little_to_fit_on(whitening: Whitening) -> SyncWarning:
-    return SyncWarning(
-        "whitening",
-        f"{whitening.n_samples} texts say little about {len(whitening.mean)} dimensions, so the "
-        f"whitening was shrunk ({whitening.shrinkage:.2f}). Fit it on more: --whiten-on FILE.",
-        whitening.n_samples,
-    )
-
-
 @contextmanager
 def writing(
     directory: Path,
@@ -364,7 +319,7 @@ def writing(
     with write_lock(directory, wait_seconds):
         existing = _existing(directory)
         try:
-            yield Writing(directory, progress, existing, started, device=device)
+            yield Writing(directory, Encoding(directory, progress), existing, started, device)
         finally:
             if existing:
                 existing.reader.close()

@@ -23,7 +23,7 @@ MANY = 4096
 MIN_COSINE = 0.995
 """Mean over some of the texts themselves, between their vectors in both."""
 
-_SAMPLE = 256
+_SAMPLE = 128
 
 Encode = Callable[[Runtime, Sequence[str]], Vectors]
 

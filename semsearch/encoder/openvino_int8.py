@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import io
 import json
 import logging
 import zlib
@@ -75,9 +74,11 @@ def compiled(layout: Layout, model: Path, settings: dict[str, str]) -> Any:
     from semsearch.encoder.openvino import core
 
     file = cache.cache_dir() / "openvino" / f"{onnx_key(layout)}-{_key(settings)}.blob"
-    with contextlib.suppress(OSError, RuntimeError):
+    with contextlib.suppress(OSError, RuntimeError, ValueError):  # an empty file cannot be mapped
         if (content := _checked(file)) is not None:
-            return core().import_model(io.BytesIO(content), "CPU", settings)
+            found = core().import_model(_tensor(content), "CPU", settings)
+            found.content = content  # from where it reads its weights
+            return found
     _log.info("bringing %s to int8, once: this takes some seconds", layout.path)
     body = read(model)
     _to_int8(body, _widths(layout, model), layout)
@@ -97,11 +98,18 @@ def _key(settings: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def _checked(file: Path) -> bytes | None:
-    """What `_keep` wrote, None where it is not there or damaged."""
-    content = file.read_bytes()
+def _checked(file: Path) -> Any:
+    """What `_keep` wrote, (n,) uint8 mapped; None where it is damaged."""
+    # For writing, which OpenVINO asks for; what is written would stay in memory.
+    content = np.memmap(file, np.uint8, "c")
     body, sum_ = content[:-4], content[-4:]
-    return body if zlib.crc32(body).to_bytes(4, "little") == sum_ else None
+    return body if zlib.crc32(body.data).to_bytes(4, "little") == sum_.tobytes() else None
+
+
+def _tensor(content: Any) -> Any:
+    import openvino
+
+    return openvino.Tensor(content, shared_memory=True)
 
 
 def _keep(file: Path, content: Any) -> None:

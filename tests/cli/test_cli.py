@@ -383,6 +383,23 @@ def test_the_command_starts_without_heavy_imports() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, env=dict(os.environ))
 
 
+def test_writing_does_not_import_pandas_and_leaves_it_to_others(tmp_path: Path) -> None:
+    (tmp_path / "pandas.py").write_text("Timestamp = str\n")
+    code = (
+        "import sys\nfrom semsearch.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "import sqlite_utils\nassert 'pandas' not in sys.modules\nimport pandas\n"
+    )
+    write_table(tmp_path / "faq.csv", FAQ)
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", code, "build", "faq.csv"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True,
+        check=True, encoding="utf-8",
+    )  # fmt: skip
+    assert "4 added" in done.stdout
+
+
 def test_the_demo_answers_in_both_languages(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", "from semsearch.cli import main; main()", "demo"],
