@@ -140,7 +140,7 @@ def _once(name: str, work: Path) -> dict[str, Any]:
 
 def _timed(command: list[str], work: Path) -> tuple[float, float, str]:
     """Seconds, peak MiB, and what it printed."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "ANONYMIZED_TELEMETRY": "False"}
+    environment = provenance.environment(HF_HUB_OFFLINE="1", ANONYMIZED_TELEMETRY="False")
     out = work / "out.txt"
     with out.open("wb") as stdout, (work / "err.txt").open("wb") as stderr:
         started = time.perf_counter()

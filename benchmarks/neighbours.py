@@ -18,6 +18,7 @@ import contextlib
 import ctypes
 import gc
 import json
+import mmap
 import os
 import random
 import re
@@ -163,7 +164,7 @@ class Worker:
 def _worker(name: str, file: Path) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a library prints is no answer
-    every = np.load(file, mmap_mode="r")
+    every: Any = np.load(file, mmap_mode="r")
     n = len(every) - N_QUERIES
     queries = np.array(every[n:])
     truth = _truth(every[:n], queries)
@@ -173,6 +174,7 @@ def _worker(name: str, file: Path) -> None:
         for line in sys.stdin:
             question = json.loads(line)
             if question.get("build"):
+                every._mmap.madvise(mmap.MADV_DONTNEED)
                 before = _memory()
                 started = time.perf_counter()
                 search = SIDES[name][0](every[:n], Path(folder))
@@ -183,6 +185,7 @@ def _worker(name: str, file: Path) -> None:
                 half = slice(start, start + N_QUERIES // 2)
                 answer = _measure(search, queries[half], truth[half], question["effort"])
                 gc.collect()
+                every._mmap.madvise(mmap.MADV_DONTNEED)  # the vectors as given are not the index
                 answer["memory"] = {key: value - before[key] for key, value in _memory().items()}
             print(json.dumps(answer), file=answers, flush=True)
 
@@ -413,7 +416,7 @@ def _sqlite_vec(vectors: Vectors, folder: Path) -> Search:
     return search
 
 
-NPROBES = (8, 16, 24, 32, 48, 64, 80, 96, 128, 160, 192, 256, 384, 512, 768)
+NPROBES = (8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 192, 256, 384, 512, 768)
 
 
 def _lists(n: int) -> int:

@@ -30,6 +30,12 @@ def data_dir() -> Path:
     return Path(os.environ.get("SEMSEARCH_DATA", HERE.parent.parent / "shared" / "data"))
 
 
+def environment(**more: str) -> dict[str, str]:
+    """For processes that are measured: Python keeps what it compiled, as pip does at installing."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | more
+
+
 def checksum(path: Path) -> str:
     """First 16 hex digits of a file's SHA-256."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
