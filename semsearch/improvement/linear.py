@@ -9,6 +9,8 @@ Tibshirani 1995, "Penalized Discriminant Analysis"). B of it, (d, classes), give
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semsearch.improvement.asking import ranks
+from semsearch.improvement.judging import SHALLOW
 from semsearch.ranking import Score
 from semsearch.types import Embeddings, Ids, Vectors
 
@@ -23,7 +26,8 @@ Kernel = NDArray[np.float32]
 
 _RIDGES = (0.1, 1.0)
 _BETAS = (0.0, 0.3, 0.6, 0.9)
-_FOLDS = 5  # of which one is asked
+_FOLDS = 5
+_SMALL = 2000  # phrasings; of a larger bank one fold is asked
 _ASKED = 1500
 
 
@@ -49,24 +53,46 @@ def fit(vectors: Vectors, questions: Ids, choice: Choice) -> Kernel:
 def choose(vectors: Vectors, questions: Ids, score: Score, seed: int) -> Choice:
     """The choice whose map finds most phrasings that it was not fitted on.
 
-    A fifth of the phrasings is asked, those whose standard questions have others. Of equal choices
-    the gentlest is taken.
+    By cross-validation, of large banks one fold, over the phrasings whose standard questions have
+    others. Banks grow: a map that loses more than `SHALLOW` where whole standard questions were
+    left out, those of a fold, is not taken. Of equal choices the gentlest is.
     """
     rng = np.random.default_rng(seed)
     _, group, counts = np.unique(questions, return_inverse=True, return_counts=True)
-    able = rng.permutation(np.flatnonzero(counts[group] > 1))
-    asked = np.sort(able[: min(_ASKED, max(1, len(able) // _FOLDS))])
-    left = np.setdiff1d(np.arange(len(vectors)), asked)
-    found: dict[Choice, float] = {}
-    for ridge in _RIDGES:
-        directions = _directions(vectors[left], questions[left], ridge)
-        for beta in _BETAS:
-            mapped = unit(vectors @ _root(directions, beta))
-            places = ranks(mapped[asked], questions[asked], mapped, questions, score, asked)
-            found[Choice(ridge, beta)] = float((places == 1).mean())
-    best = max(found.values())
-    gentle = (Choice(ridge, beta) for beta, ridge in product(_BETAS, _RIDGES))
-    return next(choice for choice in gentle if found[choice] == best)
+    several = counts[group] > 1
+    known = _folds(rng.permutation(np.flatnonzero(several)), len(vectors))
+    new = [
+        np.flatnonzero(np.isin(group, some))
+        for some in _folds(rng.permutation(np.flatnonzero(counts > 1)), len(vectors))
+    ]
+    found, kept = (_right(vectors, questions, score, folds) for folds in (known, new))
+    gentle = [Choice(ridge, beta) for beta, ridge in product(_BETAS, _RIDGES)]
+    least = kept[gentle[0]] - SHALLOW * sum(min(len(fold), _ASKED) for fold in new)
+    allowed = [choice for choice in gentle if kept[choice] >= least]
+    return max(allowed, key=lambda choice: found[choice])
+
+
+def _folds(shuffled: Ids, n: int) -> list[Ids]:
+    """Parts of rows or standard questions of a bank of n phrasings."""
+    parts = np.array_split(shuffled, _FOLDS)[: _FOLDS if n <= _SMALL else 1]
+    return [part for part in parts if len(part)]
+
+
+def _right(
+    vectors: Vectors, questions: Ids, score: Score, folds: Sequence[Ids]
+) -> dict[Choice, int]:
+    """First hits that are right, of rows that are asked after a map of all others."""
+    right: dict[Choice, int] = defaultdict(int)
+    for fold in folds:
+        left = np.setdiff1d(np.arange(len(vectors)), fold)
+        asked = np.sort(fold[:_ASKED])
+        for ridge in _RIDGES:
+            directions = _directions(vectors[left], questions[left], ridge)
+            for beta in _BETAS:
+                mapped = unit(vectors @ _root(directions, beta))
+                places = ranks(mapped[asked], questions[asked], mapped, questions, score, asked)
+                right[Choice(ridge, beta)] += int((places == 1).sum())
+    return right
 
 
 def _directions(vectors: Vectors, questions: Ids, ridge: float) -> NDArray[np.float64]:

@@ -40,6 +40,13 @@ def test_a_gain_that_may_be_chance_is_refused(low: float) -> None:
     assert not promoted and reason == "it is not shown to find more right answers"
 
 
+def test_a_better_order_is_enough_where_no_first_hit_is_lost() -> None:
+    order = figure("phrasings", "mrr", 0.01, 0.005, 0.015)
+    same, fewer = (figure("phrasings", "accuracy_at_1", gain, -0.01, 0.01) for gain in (0, -0.001))
+    assert verdict([same, order]) == (True, "MRR of phrasings gets better")
+    assert not verdict([fewer, order])[0]
+
+
 def test_new_questions_alone_prove_nothing() -> None:
     assert not verdict([figure("new questions", "accuracy_at_1", 0.02, 0.01, 0.03)])[0]
 
