@@ -1,7 +1,7 @@
 """sentence-transformers' own OpenVINO int8, in a process and an environment of its own.
 
 optimum-intel needs an older transformers than the newest sentence-transformers does, so it gets
-what it needs elsewhere: pip install 'sentence-transformers<5.2' 'transformers<4.56'
+what it needs elsewhere: pip install 'sentence-transformers<5.2' 'transformers>=4.57,<5'
 'optimum-intel[openvino,nncf]' datasets. The int8 is what its documentation says: the exported
 model, quantized with the default settings on 300 sentences, here from a local table.
 

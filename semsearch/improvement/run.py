@@ -36,7 +36,7 @@ Watch = Callable[[str, int, int, "float | None"], None]
 """Called with what is being done, how much of it is done, how much there is, and a loss."""
 
 _TRIALS = 5
-_ENOUGH = 4000  # phrasings that are asked, beyond which one trial will do
+_ENOUGH = 4000  # phrasings that are asked, beyond which no other trial is made
 _LOW = 0.4  # accuracy@1 below which something is wrong with bank or encoder
 
 
