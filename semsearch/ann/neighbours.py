@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semsearch.ann import building, parameters
+from semsearch.ann import building, parameters, pieces
 from semsearch.ann import setting as settings
 from semsearch.ann.flat import nearest
 from semsearch.ann.library import faiss, threads
@@ -220,7 +220,7 @@ class Neighbours:
     @cached_property
     def size_bytes(self) -> int:
         """Of all that a search may touch, labels included; counted by writing all of it once."""
-        return int(faiss().serialize_index(self._index).nbytes)
+        return pieces.write(self._index)[0]
 
     def save(self, path: Path) -> tuple[int, int]:
         """Write beside, fsync, rename: a reader sees the whole file or none.
@@ -231,10 +231,8 @@ class Neighbours:
         Raises:
             StorageError: the disk is full or refuses.
         """
-        data = faiss().serialize_index(self._index)
         with atomic_write(path) as file:
-            file.write(data)
-        return data.nbytes, zlib.crc32(data)
+            return pieces.write(self._index, file)
 
     @classmethod
     def load(cls, path: Path) -> Neighbours:

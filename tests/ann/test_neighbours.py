@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +19,7 @@ from semsearch.ann import (
     merge,
     neighbours,
 )
-from semsearch.errors import CorruptIndexError, FactoryError
+from semsearch.errors import CorruptIndexError, FactoryError, StorageError
 
 
 def _unit(n: int, d: int = 8, seed: int = 0) -> np.ndarray:
@@ -87,6 +90,38 @@ def test_what_is_saved_is_read_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(again.labels, LABELS)
     np.testing.assert_array_equal(again.vectors(), vectors)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_saving_holds_no_second_copy_and_counts_what_it_wrote(tmp_path: Path) -> None:
+    pytest.importorskip("resource", reason="says how much memory was used; not on Windows")
+    code = (
+        "import resource, sys\nimport numpy as np\nfrom pathlib import Path\n"
+        "from semsearch.ann import Neighbours\n"
+        "vectors = np.ones((250_000, 128), np.float32)\n"
+        "made = Neighbours.build(np.arange(len(vectors)), vectors)\n"
+        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024\n"
+        "before, path = peak(), Path(sys.argv[1])\n"
+        "size, _ = made.save(path)\n"
+        "assert size == path.stat().st_size == made.size_bytes\n"
+        "assert peak() - before < size / 4, (before, peak())"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "vectors.faiss")], check=True)
+
+
+def test_a_disk_that_is_full_is_one_line_and_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Neighbours.build(LABELS, _unit(100))
+    made.save(tmp_path / "vectors.faiss")
+    before = (tmp_path / "vectors.faiss").read_bytes()
+
+    def crc32(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("semsearch.ann.pieces.zlib.crc32", crc32)
+    with pytest.raises(StorageError, match="No space left on device"):
+        made.save(tmp_path / "vectors.faiss")
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [before]
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone"])
