@@ -141,6 +141,9 @@ class Memory(Encoder):
         self.__dict__.update(inner.__dict__)
         self._known: dict[str, np.ndarray] = {}
 
+    def suited_to(self, texts: Sequence[str], **options: Any) -> Encoder:
+        return self  # another one would know nothing
+
     def embed_batches(self, texts: Sequence[str], **options: Any) -> Iterator[Any]:
         new = [text for text in dict.fromkeys(texts) if text not in self._known]
         for rows, embeddings in super().embed_batches(new, **options):

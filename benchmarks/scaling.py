@@ -68,14 +68,17 @@ def main() -> None:
 def measured(size: int) -> dict[str, Any]:
     texts = neighbours.sentences(size)
     rows, queries = texts[:size], texts[size : size + QUERIES]
-    encoder = Memory(Encoder.load("embedded"))
+    encoder = Memory(Encoder.load("embedded").suited_to(rows))
     encoder.encode(queries)
     started = time.perf_counter()
     encoder.encode(rows)
     encoded = time.perf_counter() - started
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "index"
-        bank = ({"question": text, "answer": text[::-1]} for text in rows)
+        bank = (
+            {"key": f"k{number}", "question": text, "answer": text[::-1]}
+            for number, text in enumerate(rows)
+        )
         started = time.perf_counter()
         Index.build(bank, path, encoder=encoder).close()
         built = time.perf_counter() - started

@@ -36,7 +36,7 @@ from answer_quality import Memory
 
 from semsearch import Encoder, Index
 from semsearch.calibration import calibrate, plots, prior
-from semsearch.calibration.collecting import collect
+from semsearch.calibration.collecting import collect, encoded
 from semsearch.calibration.points import Curve, Judged, measure, reliability
 from semsearch.confidence import SIGNALS
 from semsearch.evaluation.queries import LabelledQuery
@@ -187,7 +187,7 @@ def _measured(
 
 def _cosine_point(index: Index, labels: list[LabelledQuery]) -> float:
     """The bare cosine at which the same rule answers, on the same queries."""
-    examples = collect(index, labels, seed=SEED)[0].examples
+    examples = collect(index, labels, encoded(index, labels), seed=SEED)[0].examples
     examples = examples[examples.judged]
     cosine = examples.signals[:, SIGNALS.index("score")]
     curve = Curve.of(

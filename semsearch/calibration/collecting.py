@@ -25,9 +25,15 @@ from semsearch.types import Vectors
 from semsearch.view import View, classifier_of, lexicon_of
 
 
+def encoded(index: Index, labels: Sequence[LabelledQuery]) -> Vectors | None:
+    """Labelled queries (m, d). None without any: then no encoder is needed, and none is loaded."""
+    return index.encoder.encode([query.text for query in labels], kind="query") if labels else None
+
+
 def collect(
     index: Index,
     labels: Sequence[LabelledQuery],
+    vectors: Vectors | None,
     unanswerable: float | None = None,
     score: Score | None = None,
     seed: int = 0,
@@ -38,6 +44,7 @@ def collect(
     """What a calibration is fitted on, the state of the index, and how much it held then.
 
     Args:
+        vectors: of the labels, see `encoded`.
         weight: of words in the rank.
         log: what users asked; of those, the share without an answer is estimated.
 
@@ -45,9 +52,6 @@ def collect(
         DataError: there is too little to fit on.
         EncoderMismatchError: another process built the index again with another encoder.
     """
-    texts = [label.text for label in labels]
-    # Without labels nothing is encoded, so that no encoder is needed.
-    vectors = index.encoder.encode(texts, kind="query") if labels else None
     logged = index.encoder.encode(log, kind="query") if log else None
     reader = BankReader(index.path)
     try:

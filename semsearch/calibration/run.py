@@ -11,7 +11,7 @@ from typing import Any, cast
 from semsearch.calibration import fitting
 from semsearch.calibration.assembling import Assembled
 from semsearch.calibration.choosing import choose
-from semsearch.calibration.collecting import collect
+from semsearch.calibration.collecting import collect, encoded
 from semsearch.calibration.examples import Examples
 from semsearch.calibration.mixing import Mixing
 from semsearch.calibration.points import Curve, Judged, measure, reliability
@@ -81,10 +81,11 @@ def calibrate(
     labels, problems = _read(
         index, queries, column=column, key=key, none=none, encoding=encoding, skip_bad=skip_bad
     )
-    mixed = mix(index, labels, lexical, score, seed)
+    vectors = encoded(index, labels)
+    mixed = mix(index, labels, vectors, lexical, score, seed)
     asked = [] if log is None else [record.query for record in read_log(log)]
     fitted, meta, bank = collect(
-        index, labels, unanswerable, score, seed, progress, mixed.weight, asked
+        index, labels, vectors, unanswerable, score, seed, progress, mixed.weight, asked
     )
     report = fit_on(
         fitted,

@@ -22,15 +22,19 @@ from semsearch.view import View, lexicon_of
 def mix(
     index: Index,
     labels: Sequence[LabelledQuery],
+    vectors: Vectors | None,
     lexical: Lexical = "auto",
     score: Score | None = None,
     seed: int = 0,
 ) -> Mixing:
-    """What words should count in an index; see `mixing.decide`. Errors as of `collect`."""
+    """What words should count in an index; see `mixing.decide`.
+
+    Arguments and errors as of `collect`.
+    """
     if lexical == "off":
         return Mixing(0.0, "asked for")
-    asked = [label for label in labels if label.key is not None]
-    vectors = index.encoder.encode([q.text for q in asked], kind="query") if asked else None
+    rows = [row for row, label in enumerate(labels) if label.key is not None]
+    asked = [labels[row] for row in rows]
     reader = BankReader(index.path)
     try:
         with reader.reading() as meta:
@@ -52,10 +56,10 @@ def mix(
                 else ()
             )
             by_labels = None
-            if vectors is not None:
+            if vectors is not None and asked:
                 identity.check(index.path, meta.encoder, index.encoder, reader.first_phrasings)
                 view = View.load(index.path, reader, meta, None)
-                near = _near(reader, view, lexicon, asked, vectors, by_top3)
+                near = _near(reader, view, lexicon, asked, vectors[rows], by_top3)
                 by_labels, _ = outcomes(near)
             return decide(own, by_labels, lexical, seed)
     finally:

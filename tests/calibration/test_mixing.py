@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from semsearch import Index, SemsearchError, StandardQuestion
+from semsearch import Encoder, Index, SemsearchError, StandardQuestion
 from semsearch.calibration import calibrate, mixing, remove
+from semsearch.calibration.collecting import encoded
 from semsearch.calibration.mixing import WEIGHTS, Mixing, decide
 from semsearch.calibration.weighing import mix
 from semsearch.evaluation.queries import LabelledQuery
@@ -118,9 +119,24 @@ def test_the_confidence_is_of_the_rank_that_is_used(
     assert "nothing is refused" in caplog.text
 
 
+def test_labelled_queries_are_encoded_once(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [row["text"] for row in LABELLED]
+    asked: list[str] = []
+
+    def encode(self: Encoder, texts: list[str], **more: str) -> np.ndarray:
+        asked.extend(texts)
+        return original(self, texts, **more)
+
+    original = Encoder.encode
+    monkeypatch.setattr(Encoder, "encode", encode)
+    calibrate(index, LABELLED)
+    assert [text for text in asked if text in texts] == texts
+
+
 def test_two_runs_agree_and_it_can_be_removed(index: Index) -> None:
     labels = [LabelledQuery(row["text"], row["key"]) for row in LABELLED]
-    assert mix(index, labels, seed=4) == mix(index, labels, seed=4)
+    vectors = encoded(index, labels)
+    assert mix(index, labels, vectors, seed=4) == mix(index, labels, vectors, seed=4)
     calibrate(index)
     assert remove(index) and index.info()["lexical"] is None
     assert index.search("a13")[0].hits[0].lexical is None
