@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 def answer(
     reader: BankReader,
     whole: View,
-    view: Searchable,
+    view: View | Selection,
     meta: Meta,
     texts: Sequence[str],
     queries: Vectors,
@@ -60,7 +60,8 @@ def answer(
         calibration = None
     beside = _beside(reader, whole, view, weight)
     by_top3 = score == "top3"
-    ranked, confidences = _find(reader, view, texts, queries, k, by_top3, beside, calibration)
+    searched = whole.scored(reader, view)
+    ranked, confidences = _find(reader, searched, texts, queries, k, by_top3, beside, calibration)
     threshold = calibration.threshold if calibration and min_score is None else 0.0
     below = [sure is not None and sure < threshold for sure in confidences]
     shown = [
@@ -85,7 +86,9 @@ def weight_of(meta: Meta, lexical: Lexical) -> float:
     return chosen or WEIGHT if lexical == "on" else chosen
 
 
-def _beside(reader: BankReader, whole: View, view: Searchable, weight: float) -> Beside | None:
+def _beside(
+    reader: BankReader, whole: View, view: View | Selection, weight: float
+) -> Beside | None:
     if not len(view):
         return None
     known = whole.classifier

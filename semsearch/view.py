@@ -18,6 +18,7 @@ from semsearch.encoder.cache import remembered
 from semsearch.errors import CorruptIndexError, SemsearchError
 from semsearch.lexical import Lexicon
 from semsearch.ranking import Counts
+from semsearch.rescoring import Rescored
 from semsearch.selection import Selection, select
 from semsearch.store import BankReader, Columns, Condition, Meta, Snapshot
 from semsearch.store.rows import load_vectors, split_label
@@ -99,12 +100,12 @@ class View:
     @cached_property
     def counts(self) -> Counts:
         """How many phrasings each standard question has."""
-        labels = [part.labels[part.visible] for part in self._parts]
+        labels = [part.labels[part.visible] for part in self.parts]
         return Counts(np.concatenate(labels) if labels else np.zeros(0, np.int64))
 
     def search(self, queries: Vectors, n: int) -> tuple[Scores, Ids]:
         """The n nearest phrasings of each query (m, d): scores and labels, both (m, n)."""
-        found = [part.search(queries, n) for part in self._parts]
+        found = [part.search(queries, n) for part in self.parts]
         return found[0] if len(found) == 1 else merge(found, n)
 
     def passing(self, reader: BankReader, condition: Condition) -> Selection:
@@ -123,7 +124,8 @@ class View:
         if not self._columns:
             self._columns.append(reader.columns(self.meta))
         questions, lasting = self._columns[0].passing(condition)
-        found = select(questions, self._parts, self._stored(reader))
+        coarse = not all(part.keeps_vectors for part in self.parts)
+        found = select(questions, self.parts, self._stored(reader) if coarse else None)
         if lasting:
             self._selections[condition.identity] = found
             if len(self._selections) > _CONDITIONS_KEPT:
@@ -138,18 +140,25 @@ class View:
             CorruptIndexError: rows are damaged.
         """
         if not self._lexicon:
-            labels = [part.labels[part.visible] for part in self._parts]
+            labels = [part.labels[part.visible] for part in self.parts]
             self._lexicon.append(made_of(reader, self.meta, np.concatenate(labels)))
         return self._lexicon[0]
 
+    def scored(self, reader: BankReader, view: View | Selection) -> Searchable:
+        """This, or a part of it, with the scores of the stored vectors whatever the index keeps.
+
+        To be called, and searched, inside `reader.reading()`.
+        """
+        if all(part.keeps_vectors for part in view.parts):
+            return view
+        return Rescored(view, self._stored(reader))
+
     @property
-    def _parts(self) -> list[Neighbours]:
-        return [part for part in (self.snapshot, self.newer) if part]
+    def parts(self) -> tuple[Neighbours, ...]:
+        """What is searched."""
+        return tuple(part for part in (self.snapshot, self.newer) if part)
 
-    def _stored(self, reader: BankReader) -> Callable[[Ids], Vectors] | None:
-        if all(part.keeps_vectors for part in self._parts):
-            return None
-
+    def _stored(self, reader: BankReader) -> Callable[[Ids], Vectors]:
         def vectors(labels: Ids) -> Vectors:
             ids = [split_label(label)[1] for label in labels.tolist()]
             rows = reader.phrasings(ids)
@@ -185,7 +194,7 @@ def made_of(reader: BankReader, meta: Meta, labels: Ids) -> Lexicon:
     return Lexicon(postings, labels)
 
 
-Searchable: TypeAlias = View | Selection
+Searchable: TypeAlias = View | Selection | Rescored
 """All of an index, or what passes a condition."""
 
 

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from semsearch import Index, StandardQuestion
+from semsearch import Index, StandardQuestion, rescoring, selection
 from semsearch.ann import setting
 from semsearch.errors import FactoryError
+from semsearch.ranking import Counts, Score
 from semsearch.store import BankReader
 from semsearch.store import meta as meta_table
 
@@ -49,6 +51,54 @@ def test_a_graph_answers_as_a_search_of_every_vector(path: Path, tiny_encoder_di
         assert _answers(index, QUERIES) == _answers(exact, QUERIES)
         assert [_answers(index, [query])[0] for query in QUERIES] == _answers(exact, QUERIES)
         assert index.verify().ok
+
+
+@pytest.mark.parametrize("exact_up_to", [0, selection.EXACT_UP_TO])
+@pytest.mark.parametrize("score", ["best", "top3"])
+def test_scores_are_of_the_stored_vectors_whatever_the_index_keeps(
+    path: Path, tiny_encoder_dir: Path, score: Score, exact_up_to: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(selection, "EXACT_UP_TO", exact_up_to)
+    monkeypatch.setattr(rescoring, "MOST", 300)
+    exact = Index.build(_bank(300), path.parent / "exact", encoder=tiny_encoder_dir)
+    texts = [*QUERIES, *(question.question for question in _bank(300)[::7])]
+    with exact, Index.build(_bank(300), path, factory="SQ4") as coarse:
+        for where in (None, "key < 'q2'"):
+            one, other = (index.search(texts, 5, score=score, where=where)
+                          for index in (exact, coarse))  # fmt: skip
+            for right, found in zip(one, other, strict=True):
+                assert [hit.score for hit in found.hits] == pytest.approx(
+                    [hit.score for hit in right.hits], abs=1e-6
+                )
+
+
+def test_what_lies_far_off_is_not_scored_again() -> None:
+    vectors = np.eye(8, dtype=np.float32)
+    labels = np.arange(8, dtype=np.int64)
+
+    class Candidates(list[int]):
+        counts = Counts(labels)
+
+        def search(self, queries: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+            found = np.where(np.arange(n) < 5, np.arange(n), -1)
+            scores = np.where(found >= 0, -found / 10, -np.inf).astype(np.float32)
+            return np.stack([scores] * len(queries)), np.stack([found] * len(queries))
+
+    asked: list[list[int]] = []
+
+    def stored(wanted: np.ndarray) -> np.ndarray:
+        asked.append(wanted.tolist())
+        return vectors[wanted]
+
+    scores, found = rescoring.Rescored(Candidates(), stored).search(vectors[[2, 4]], 7)
+    assert asked == [[0, 1, 2, 3, 4]], "each once, and nothing that pads"
+    assert found[:, 0].tolist() == [2, 4] and scores[:, 0].tolist() == [1.0, 1.0]
+    assert found[:, 5:].tolist() == [[-1, -1]] * 2 and np.isneginf(scores[:, 5:]).all()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rescoring, "MOST", 3)
+        scores, found = rescoring.Rescored(Candidates(), stored).search(vectors[[4]], 5)
+    assert asked[-1] == [0, 1, 2] and scores[0].tolist() == pytest.approx([0, 0, 0, -0.3, -0.4])
 
 
 def test_a_sync_keeps_the_factory_and_a_build_may_change_it(path: Path) -> None:

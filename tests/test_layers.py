@@ -24,6 +24,7 @@ LEVELS = {
     "lock": 2,
     "pending": 2,
     "selection": 3,
+    "rescoring": 3,
     "lexical": 3,
     "classifier": 3,
     "encoder": 3,

@@ -22,7 +22,7 @@ from semsearch.index import Index
 from semsearch.ranking import Score
 from semsearch.store import BankReader, Meta
 from semsearch.types import Vectors
-from semsearch.view import View, classifier_of, lexicon_of
+from semsearch.view import Searchable, View, classifier_of, lexicon_of
 
 
 def encoded(index: Index, labels: Sequence[LabelledQuery]) -> Vectors | None:
@@ -72,9 +72,10 @@ def collect(
             seen: Signals | None = None
             if vectors is not None or logged is not None:
                 identity.check(index.path, meta.encoder, index.encoder, reader.first_phrasings)
-                view = View.load(index.path, reader, meta, None)
+                whole = View.load(index.path, reader, meta, None)
+                view = whole.scored(reader, whole)
                 if vectors is not None:
-                    own = _ask(reader, view, labels, vectors, by_top3, beside)
+                    own = _ask(reader, meta, view, labels, vectors, by_top3, beside)
                 if logged is not None:
                     _, seen = first_hits(reader, view, log, logged, by_top3, beside)
             made = _kept(index.path, meta, by_top3, weight) or selfmade.make(
@@ -110,14 +111,15 @@ def _kept(directory: Path, meta: Meta, by_top3: bool, weight: float) -> SelfMade
 
 def _ask(
     reader: BankReader,
-    view: View,
+    meta: Meta,
+    view: Searchable,
     labels: Sequence[LabelledQuery],
     vectors: Vectors,
     by_top3: bool,
     beside: Beside | None,
 ) -> Examples:
     """Labelled queries with what they find."""
-    ids = {key: row.id for key, row in reader.questions_by_key(view.meta).items()}
+    ids = {key: row.id for key, row in reader.questions_by_key(meta).items()}
     texts = [label.text for label in labels]
     hits, found = first_hits(reader, view, texts, vectors, by_top3, beside)
     expected = np.array([-1 if q.key is None else ids[q.key] for q in labels])

@@ -77,7 +77,8 @@ def _near(
     """Labelled queries with what `outcomes` needs."""
     ids = {key: row.id for key, row in reader.questions_by_key(view.meta).items()}
     counts = view.counts if by_top3 else None
-    found = rank(view.search, vectors, DEPTH, len(view), counts)
+    search = view.scored(reader, view).search
+    found = rank(search, vectors, DEPTH, len(view), counts)
     known = view.classifier
     opinions = [None] * len(asked) if known is None else known.opinions(vectors)
     for query, vector, near, opinion in zip(asked, vectors, found, opinions, strict=True):
