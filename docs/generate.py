@@ -8,17 +8,17 @@ A block stands between `<!-- generated: NAME -->` and `<!-- end -->`.
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
+import results
+import speed
+from results import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
     "README.md",
     "README.zh-CN.md",
@@ -51,18 +51,9 @@ def main() -> None:
         sys.exit(f"stale: {', '.join(stale)}. Run: python docs/generate.py")
 
 
-def _result(name: str) -> Any:
-    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text("utf-8"))
-
-
-def _table(columns: list[str], rows: list[list[str]]) -> str:
-    lines = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
-
-
 def _quality(columns: list[str], every: str) -> str:
     rows = []
-    for record in _result("answer_quality")["accuracy_at_1"]:
+    for record in results.result("answer_quality")["accuracy_at_1"]:
         if record["phrasings_per_question"] in (None, 1, 5):
             number = record["phrasings_per_question"] or every
             rows.append(
@@ -75,7 +66,7 @@ def _quality(columns: list[str], every: str) -> str:
                     "{:+.4f} [{:+.4f}, {:+.4f}]".format(*record["difference"]),
                 ]
             )
-    return _table(columns, rows)
+    return results.table(columns, rows)
 
 
 def quality_en() -> str:
@@ -90,86 +81,9 @@ def quality_zh() -> str:
     )
 
 
-def _speed(columns: list[str], cold: str, sync: str, encoding: str) -> str:
-    rows = []
-    for label, name in ((cold, "cold_query"), (sync, "sync")):
-        result = _result(name)
-        medians = [statistics.median(times) for times in result["seconds"].values()]
-        ours, theirs = medians[:2] if name == "cold_query" else reversed(medians)
-        ratio = result["ratio_median"]
-        rows.append(
-            [label, f"{ours:.2f} s", f"{theirs:.2f} s", f"1/{1 / ratio:.1f}",
-             f"`python benchmarks/{name}.py`"]
-        )  # fmt: skip
-    result = _result("embedded_speed")["questions"]
-    ours, theirs = (statistics.median(rates) for rates in result["texts_per_second"].values())
-    rows.append(
-        [encoding, f"{ours:,.0f}/s", f"{theirs:,.0f}/s", f"{result['ratio_median']:.1f}",
-         "`python benchmarks/embedded_speed.py`"]
-    )  # fmt: skip
-    return _table(columns, rows)
-
-
-def speed_en() -> str:
-    return _speed(
-        ["", "semsearch", "against", "ratio (median of pairs)", "reproduce"],
-        "one query from a cold shell, against a sentence-transformers + FAISS script",
-        "100 of 10,000 rows changed: sync, against the first build",
-        "questions encoded by the embedded encoder, against minilm in the same runtime",
-    )
-
-
-def speed_zh() -> str:
-    return _speed(
-        ["", "semsearch", "对照", "比值（成对中位数）", "复现命令"],
-        "冷启动查询一次，对照 sentence-transformers + FAISS 脚本",
-        "10,000 行改了 100 行：同步，对照首次建库",
-        "embedded 编码问句，对照同一运行时的 minilm",
-    )
-
-
-def encoding() -> str:
-    rows = []
-    for name, found in _result("encoding")["encoders"].items():
-        sts, ratios = found["sts_b"], found["ratios"]
-        rows.append(
-            [name, f"{statistics.median(found['texts_per_second']):,.0f}",
-             f"{found['ratio_median']:.2f} [{min(ratios):.2f}, {max(ratios):.2f}]",
-             f"{found['share_of_gemm_peak']:.0%}",
-             f"{found['mean_cosine']:.5f}, {found['min_cosine']:.5f}",
-             "" if sts is None else f"{sts:.2f}"]
-        )  # fmt: skip
-    columns = ["encoder, runtime, precision", "texts a second", "ratio to the first [min, max]",
-               "of the GEMM peak", "cosine: mean, least", "STS-B"]  # fmt: skip
-    return _table(columns, rows)
-
-
-def _neighbours(name: str, baseline: str) -> str:
-    """Everybody at one recall, on the queries that did not choose the setting."""
-    result = _result(name)
-    rows = []
-    for side, found in result["sides"].items():
-        rounds, memory = found["rounds"], found["memory"]
-        ratios = [
-            mine["qps"] / theirs["qps"]
-            for mine, theirs in zip(rounds, result["sides"][baseline]["rounds"], strict=True)
-        ]
-        rows.append(
-            [side, f"{rounds[0]['recall']:.4f}",
-             f"{statistics.median(one['qps'] for one in rounds):,.0f}",
-             f"{statistics.median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]",
-             f"{statistics.median(one['p50_ms'] for one in rounds):.2f}",
-             f"{memory['own'] / result['n']:,.0f} + {memory['mapped'] / result['n']:,.0f}",
-             f"{found['build_seconds']:.0f}"]
-        )  # fmt: skip
-    columns = ["", "recall@10", "queries a second, in a batch", f"of {baseline} [min, max]",
-               "one query, ms", "bytes a vector, own + mapped", "built in s"]  # fmt: skip
-    return _table(columns, rows)
-
-
 def _sts(language: str, labels: dict[str, str], average: str) -> str:
     """The rows that a reader must see: the baseline, the encoder, and it whitened in both ways."""
-    result = _result("sts/sts")
+    result = results.result("sts/sts")
     names = [task["name"] for task in result["tasks"] if task["language"] == language]
     names = [name for name in names if name != "SICK-R-test"]
     rows = []
@@ -180,7 +94,7 @@ def _sts(language: str, labels: dict[str, str], average: str) -> str:
             shown = [f"{c['value']:.2f}{marks[c.get('better')]}" for c in cells]
             mean = sum(c["value"] for c in cells) / len(cells)
             rows.append([labels[row["label"]], *shown, f"{mean:.2f}"])
-    return _table(["", *names, average], rows)
+    return results.table(["", *names, average], rows)
 
 
 def sts_en() -> str:
@@ -219,7 +133,7 @@ def _embedded(labels: dict[str, str], columns: list[str], samples: dict[str, str
         columns: of the banks.
         samples: how the sample banks are called.
     """
-    result = _result("embedded")
+    result = results.result("embedded")
     scores = [
         [shown, *(f"{task[label]['value']:.2f}" for task in result["sts"].values())]
         for label, shown in labels.items()
@@ -234,7 +148,7 @@ def _embedded(labels: dict[str, str], columns: list[str], samples: dict[str, str
         ]
         for bank in result["banks"]
     ]
-    return f"{_table(['', *result['sts']], scores)}\n\n{_table(columns, found)}"
+    return f"{results.table(['', *result['sts']], scores)}\n\n{results.table(columns, found)}"
 
 
 def embedded_en() -> str:
@@ -267,7 +181,7 @@ def embedded_zh() -> str:
 
 def _objectives(language: str) -> str:
     """What each objective gives, and whether the order that the papers report holds."""
-    result = _result(f"objectives_{language}")
+    result = results.result(f"objectives_{language}")
     tasks = list(result["rows"][0]["scores"])
     rows = []
     for row in result["rows"]:
@@ -288,13 +202,13 @@ def _objectives(language: str) -> str:
         )
     columns = ["", *tasks, "mean", "seeds differ by", "examples", "steps × batch"]
     order = "\n".join(f"- {remark}" for remark in result["order"])
-    return f"{_table(columns, rows)}\n\nThe order that the papers report:\n\n{order}"
+    return f"{results.table(columns, rows)}\n\nThe order that the papers report:\n\n{order}"
 
 
 def fine_tuning() -> str:
     """From MiniLM to one's own data, a line for each seed."""
     rows = []
-    for run in _result("fine_tuning")["rows"]:
+    for run in results.result("fine_tuning")["rows"]:
         for number, seed in enumerate(run["seeds"]):
             gain = seed["after"] - seed["before"]
             rows.append(
@@ -309,13 +223,13 @@ def fine_tuning() -> str:
                 ]
             )
     columns = ["", "seed", "before", "after", "difference [95%]", "steps × batch", "minutes"]
-    return _table(columns, rows)
+    return results.table(columns, rows)
 
 
 def filters() -> str:
     """One query in milliseconds with a filter and without, and what comes once."""
     rows, lines = [], []
-    for record in _result("filters")["banks"]:
+    for record in results.result("filters")["banks"]:
         for found in record["filters"]:
             rows.append(
                 [
@@ -331,23 +245,7 @@ def filters() -> str:
             f"{record['columns_s']:.1f} s, a new condition in {record['condition_ms']:.0f} ms"
         )
     columns = ["phrasings", "pass", "no condition", "with it", "once a condition"]
-    return f"{_table(columns, rows)}\n\n{chr(10).join(lines)}"
-
-
-def _end_to_end(columns: list[str]) -> str:
-    rows = []
-    for name, side in _result("end_to_end")["sides"].items():
-        rows.append(
-            [
-                name,
-                f"{statistics.median(side['build_s']):.1f}",
-                f"{statistics.median(side['query_s']):.1f}",
-                f"{side['times_semsearch']:.1f}",
-                f"{max(side['peak_mib']):,.0f}",
-                f"{side['accuracy_at_1']:.3f}",
-            ]
-        )
-    return _table(columns, rows)
+    return f"{results.table(columns, rows)}\n\n{chr(10).join(lines)}"
 
 
 def _trust(way: str) -> str:
@@ -357,7 +255,7 @@ def _trust(way: str) -> str:
         return "–" if share["value"] is None else f"{share['value']:.3f}"
 
     rows = []
-    for row in _result("trust")["rows"]:
+    for row in results.result("trust")["rows"]:
         if row["calibrated_on"] == way and not row["bank"].startswith("sample"):
             precision = row["precision"]
             rows.append(
@@ -381,14 +279,14 @@ def _trust(way: str) -> str:
         "confidence: right / refused", "calibration error", "precision when 0.95 is asked",
         "coverage then",
     ]  # fmt: skip
-    return _table(columns, rows)
+    return results.table(columns, rows)
 
 
 def review() -> str:
     """What was found of planted faults, and what besides."""
     kinds = ("duplicate", "contradiction", "misfiled")
     rows = []
-    for row in _result("review")["rows"]:
+    for row in results.result("review")["rows"]:
         seeds = row["seeds"]
         planted = {kind: sum(seed["planted"][kind] for seed in seeds) for kind in kinds}
         found = {kind: sum(seed["found"][kind] for seed in seeds) for kind in kinds}
@@ -412,7 +310,7 @@ def review() -> str:
         "encoder", "bank", "duplicates", "contradictions", "misfiled", "all found",
         "there before", "false alarms", "baseline found",
     ]  # fmt: skip
-    return _table(columns, rows)
+    return results.table(columns, rows)
 
 
 def review_clean() -> str:
@@ -422,17 +320,17 @@ def review_clean() -> str:
             bank["encoder"], bank["bank"], fault["kind"], f"{fault['sure']:.2f}",
             fault["phrasing"] or "", fault["filed"], fault["other"],
         ]
-        for bank in _result("review")["clean"] if bank["encoder"] == "embedded"
+        for bank in results.result("review")["clean"] if bank["encoder"] == "embedded"
         for fault in bank["faults"][:5]
     ]  # fmt: skip
     columns = ["encoder", "bank", "it says", "sure", "phrasing", "filed as", "other"]
-    return _table(columns, [[cell.replace("|", "/") for cell in row] for row in rows])
+    return results.table(columns, [[cell.replace("|", "/") for cell in row] for row in rows])
 
 
 def gaps() -> str:
     """What was taken out of banks and came back; means over seeds."""
     rows = []
-    for row in _result("gaps")["rows"]:
+    for row in results.result("gaps")["rows"]:
         seeds = row["seeds"]
         mean = {
             name: statistics.mean(seed[name] for seed in seeds)
@@ -460,13 +358,13 @@ def gaps() -> str:
         "encoder", "bank", "refused of what was taken out", "came back", "purity", "agreement",
         "k-means", "HDBSCAN", "fixed cosine 0.6", "gaps before, after",
     ]  # fmt: skip
-    return _table(columns, rows)
+    return results.table(columns, rows)
 
 
 def _hybrid(wanted: Callable[[dict[str, Any]], bool], *more: str) -> str:
     """What words find beside vectors, and what calibration made of it."""
     rows = []
-    for row in _result("hybrid")["banks"]:
+    for row in results.result("hybrid")["banks"]:
         if not wanted(row):
             continue
         weight = row["decision"]["weight"]
@@ -488,7 +386,7 @@ def _hybrid(wanted: Callable[[dict[str, Any]], bool], *more: str) -> str:
         "words", "both", "decision", "gain of the decision [95%]",
         "calibration error without / with",
     ]  # fmt: skip
-    return _table(columns, rows)
+    return results.table(columns, rows)
 
 
 def hybrid_cost() -> str:
@@ -503,13 +401,13 @@ def hybrid_cost() -> str:
             f"{record['off']['first_ms']:.0f} / {record['on']['first_ms']:.0f}",
             f"{record['bytes_per_phrasing']:.0f} of {record['file_bytes_per_phrasing']:,.0f}",
         ]
-        for record in _result("hybrid")["speed"]
+        for record in results.result("hybrid")["speed"]
     ]
     columns = [
         "phrasings", "vectors: median / 99% ms", "with words: median / 99% ms",
         "first query, without / with words, ms", "bytes a phrasing in questions.db",
     ]  # fmt: skip
-    return _table(columns, rows)
+    return results.table(columns, rows)
 
 
 def commands() -> str:
@@ -531,7 +429,7 @@ def commands() -> str:
 
 def improve() -> str:
     rows = []
-    for row in _result("improve")["rows"]:
+    for row in results.result("improve")["rows"]:
         old, new = row["before"], row["after"]
 
         def both(side: dict[str, Any]) -> str:
@@ -557,7 +455,7 @@ def improve() -> str:
     columns = ["encoder", "bank", "mode", "promoted", "accuracy@1 before", "after",
                "difference [95%]", "right / refused before", "after", "calibration error",
                "seconds"]  # fmt: skip
-    return _table(columns, rows)
+    return results.table(columns, rows)
 
 
 BLOCKS: dict[str, Callable[[], str]] = {
@@ -565,8 +463,8 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "embedded.zh": embedded_zh,
     "quality.en": quality_en,
     "quality.zh": quality_zh,
-    "speed.en": speed_en,
-    "speed.zh": speed_zh,
+    "speed.en": speed.speed_en,
+    "speed.zh": speed.speed_zh,
     "sts.en": sts_en,
     "sts.zh": sts_zh,
     "commands": commands,
@@ -574,10 +472,10 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "objectives_zh": lambda: _objectives("zh"),
     "fine_tuning": fine_tuning,
     "filters": filters,
-    "end_to_end.en": lambda: _end_to_end(
+    "end_to_end.en": lambda: speed.end_to_end(
         ["", "build, s", "1,000 queries, s", "both, times semsearch", "peak MiB", "accuracy@1"]
     ),
-    "end_to_end.zh": lambda: _end_to_end(
+    "end_to_end.zh": lambda: speed.end_to_end(
         [
             "",
             "建库，秒",
@@ -602,9 +500,11 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "review.clean": review_clean,
     "gaps": gaps,
     "improve": improve,
-    "encoding": encoding,
-    "neighbours": lambda: _neighbours("neighbours_minilm_100000", "hnswlib"),
-    "neighbours.million": lambda: _neighbours("neighbours_embedded_1000000", "semsearch Flat"),
+    "encoding": speed.encoding,
+    "neighbours": lambda: speed.neighbours("neighbours_minilm_100000", "hnswlib"),
+    "neighbours.million": lambda: speed.neighbours("neighbours_embedded_1000000", "semsearch Flat"),
+    "flat": speed.flat,
+    "scaling": speed.scaling,
 }
 
 if __name__ == "__main__":
