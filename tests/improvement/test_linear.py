@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from semsearch.improvement import linear
 from semsearch.improvement.asking import ranks
 from semsearch.improvement.linear import Choice, choose, fit, unit
 
@@ -49,6 +50,19 @@ def test_of_equal_choices_the_gentlest_is_taken() -> None:
     vectors, questions = _bank(50.0)  # every phrasing finds its standard question as it is
     assert _accuracy(vectors, questions) == 1.0
     assert choose(vectors, questions, "top3", 0).beta == 0.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_map_that_new_standard_questions_pay_for_is_left_out(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(seed)
+    # Each has a direction of its own, so that what tells the known ones apart hides a new one.
+    questions = np.repeat(np.arange(40), 10)
+    vectors = unit((3 * np.eye(40, 64)[questions] + random.normal(size=(400, 64))).astype("f4"))
+    assert choose(vectors, questions, "top3", 0).beta == 0.0
+    monkeypatch.setattr(linear, "SHALLOW", 1.0)
+    assert choose(vectors, questions, "top3", 0).beta > 0.0, "the known ones would gain"
 
 
 @pytest.mark.parametrize("choice", [Choice(0.1, 0.9), Choice(1.0, 0.3)])
