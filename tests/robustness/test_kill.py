@@ -173,7 +173,7 @@ def test_a_kill_at_this_point_leaves_one_state_and_the_next_run_goes_on(
 
 WHITENING_POINTS = [
     ("before files.fsync", False),
-    ("after recipe.whitened", False),
+    ("after bank_encoding.whitened", False),
     ("before store.writer.BankWriter._put", False),
     (f"after {APPLY}", True),
     ("after ann.neighbours.Neighbours.save", True),
@@ -190,7 +190,6 @@ def test_a_kill_never_parts_vectors_from_the_whitening_that_made_them(
     again = op == "rebuild_whitened"
     if again:
         killing.build_whitened(path, str(tiny_encoder_dir))
-    point = point.replace("recipe.whitened", "writing.whitened")
     dying = server.start(
         "run_and_die", directory=str(path), op=op, encoder=str(tiny_encoder_dir), point=point
     )
