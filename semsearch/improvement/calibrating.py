@@ -12,9 +12,8 @@ from semsearch.calibration.heldout import SelfMade
 from semsearch.calibration.mixing import Mixing
 from semsearch.calibration.run import fit_on
 from semsearch.errors import DataError
-from semsearch.improvement import judging
-from semsearch.improvement.judging import Side
 from semsearch.improvement.material import LEAST, Trial
+from semsearch.improvement.sides import Side, first_hits
 from semsearch.improvement.start import Start
 from semsearch.store import Meta
 
@@ -56,7 +55,7 @@ def _labels(trial: Trial, after: Side) -> examples.Examples | None:
     asked = trial.labelled
     if len(asked) < LEAST or all(query.key is None for query in asked):
         return None
-    hits, found = judging.first_hits(after, [q.text for q in asked])
+    hits, found = first_hits(after, [q.text for q in asked])
     ids = after.bank.ids
     expected = np.array([-1 if query.key is None else ids[query.key] for query in asked])
     return examples.labelled(found, hits == expected, expected >= 0)

@@ -9,25 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semsearch.ann import Neighbours
 from semsearch.calibration.assembling import UNANSWERABLE
 from semsearch.calibration.examples import Examples, Mask, selfmade
 from semsearch.calibration.fitting import cross_validated
 from semsearch.calibration.heldout import HeldOut, SelfMade
-from semsearch.calibration.selfmade import hold_out, place
-from semsearch.classifier import Classifier
-from semsearch.confidence import looking
-from semsearch.confidence.signals import Signals
 from semsearch.errors import DataError
 from semsearch.evaluation import bootstrap
-from semsearch.evaluation.queries import LabelledQuery
-from semsearch.hybrid import DEPTH, Beside
-from semsearch.improvement.material import Bank, Trial
-from semsearch.ranking import Score
-from semsearch.selection import Selection
-from semsearch.store import PhrasingRow
-from semsearch.store.rows import dump_vector
-from semsearch.types import Ids, Vectors
+from semsearch.improvement import sides
+from semsearch.improvement.material import Trial
+from semsearch.improvement.sides import Side
+from semsearch.types import Ids
 
 COVERAGE = 0.9
 """Share of the queries with an answer that get one, where the precision is compared."""
@@ -66,31 +57,6 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class State:
-    """The bank and the queries as one encoder sees them.
-
-    Attributes:
-        vectors: (n, d) of the phrasings.
-        queries: (m, d) of the labelled queries that are held out.
-        classifier: what has been learnt beside the encoder, None before.
-    """
-
-    vectors: Vectors
-    queries: Vectors
-    classifier: Classifier | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Side:
-    """A bank as it answers before or after an attempt."""
-
-    bank: Bank
-    state: State
-    score: Score
-    beside: Beside | None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Tried:
     """A trial with both of its sides."""
 
@@ -113,48 +79,23 @@ def figures(
     found: list[Figure] = []
     held = [
         [
-            _joined(_held(*_asked(one.trial, part), getattr(one, side)) for one in tries)
+            _joined(sides.held(*_asked(one.trial, part), getattr(one, side)) for one in tries)
             for part in ("phrasings", "new")
         ]
         for side in ("before", "after")
     ]
-    trial, sides = tries[0].trial, (tries[0].before, tries[0].after)
+    trial = tries[0].trial
     for number, name in enumerate(("phrasings", "new questions")):
         old, new = held[0][number], held[1][number]
         if old is not None and new is not None:
             found += _gains(name, old.places, new.places, seed)
     asked = [query for query in trial.labelled if query.key is not None]
     if asked:  # they stand before those that expect no answer
-        places = [_places(side, asked) for side in sides]
-        found += _gains("labelled", places[0], places[1], seed)
+        old_places = sides.places(tries[0].before, asked)
+        new_places = sides.places(tries[0].after, asked)
+        found += _gains("labelled", old_places, new_places, seed)
     found += _precision(held[0], held[1], seed)
     return found, held[1][0], held[1][1]
-
-
-def first_hits(side: Side, texts: Sequence[str]) -> tuple[Ids, Signals]:
-    """The standard questions (m,) that come first for queries, and their signals (m, s)."""
-    return looking.first_hits(
-        *_searchable(side), texts, side.state.queries, side.score == "top3", side.beside
-    )
-
-
-def _searchable(side: Side) -> tuple[Rows, Selection]:
-    neighbours = Neighbours.build(side.bank.labels, side.state.vectors)
-    return Rows(side.bank, side.state.vectors), Selection((neighbours,), len(side.bank))
-
-
-def _places(side: Side, asked: Sequence[LabelledQuery]) -> NDArray[np.int64]:
-    """Where labelled queries find the standard question that they expect; 0 not among ten."""
-    texts, queries = [query.text for query in asked], side.state.queries[: len(asked)]
-    found = looking.look(
-        *_searchable(side), texts, queries, DEPTH, side.score == "top3", side.beside
-    )
-    ranks = [ranked for some, _ in found for ranked in some]
-    ids = side.bank.ids
-    return np.array(
-        [place(ranked, ids[query.key or ""]) for query, ranked in zip(asked, ranks, strict=True)],
-        np.int64,
-    )
 
 
 def verdict(found: Iterable[Figure]) -> tuple[bool, str]:
@@ -214,31 +155,6 @@ def selfmade_of(phrasings: HeldOut | None, new: HeldOut | None) -> SelfMade | No
     )
 
 
-class Rows:
-    """The phrasings of a bank with the vectors of an attempt."""
-
-    def __init__(self, bank: Bank, vectors: Vectors) -> None:
-        self._bank, self._vectors = bank, vectors
-        self._place = {row.id: n for n, row in enumerate(bank.rows)}
-
-    def phrasings(self, ids: Iterable[int]) -> dict[int, PhrasingRow]:
-        found = {}
-        for id_ in ids:
-            n = self._place[id_]
-            row = self._bank.rows[n]
-            vector = dump_vector(self._vectors[n])
-            found[id_] = PhrasingRow(id_, row.question_id, row.text, vector, 0)
-        return found
-
-    def phrasings_of(self, question_ids: Sequence[int]) -> dict[int, list[PhrasingRow]]:
-        wanted = np.flatnonzero(np.isin(self._bank.questions, question_ids))
-        rows = self.phrasings(self._bank.rows[n].id for n in wanted.tolist())
-        found: dict[int, list[PhrasingRow]] = {id_: [] for id_ in question_ids}
-        for row in rows.values():
-            found[row.question_id].append(row)
-        return found
-
-
 def _asked(trial: Trial, part: str) -> tuple[Ids, Ids]:
     """The rows that are asked, and those that they are asked of."""
     if part == "phrasings":
@@ -253,18 +169,6 @@ def _joined(parts: Iterable[HeldOut | None]) -> HeldOut | None:
         return None
     names = (field.name for field in fields(HeldOut))
     return HeldOut(*(np.concatenate([getattr(part, name) for part in some]) for name in names))
-
-
-def _held(rows: Ids, asked_of: Ids, side: Side) -> HeldOut | None:
-    if not len(rows):
-        return None
-    bank, vectors = side.bank, side.state.vectors
-    found = np.zeros(len(bank), bool)
-    found[asked_of] = True
-    return hold_out(
-        Rows(bank, vectors), bank.labels, vectors, rows,
-        by_top3=side.score == "top3", beside=side.beside, found=found,
-    )  # fmt: skip
 
 
 def _gains(of: str, before: NDArray[np.int64], after: NDArray[np.int64], seed: int) -> list[Figure]:

@@ -20,10 +20,11 @@ from semsearch.encoder import Encoder
 from semsearch.encoding import text_warnings
 from semsearch.improvement import classifying, judging, linear, queries
 from semsearch.improvement.calibrating import calibrate
-from semsearch.improvement.judging import Figure, Side, State, Tried
+from semsearch.improvement.judging import Figure, Tried
 from semsearch.improvement.material import LEAST, NONE, Lesson, Trial, arrange
 from semsearch.improvement.queries import Queries
 from semsearch.improvement.report import ImprovementReport
+from semsearch.improvement.sides import Side, State
 from semsearch.improvement.start import Start
 from semsearch.index import Index
 from semsearch.ranking import Score

@@ -11,8 +11,8 @@ import numpy as np
 from semsearch.encoder import Encoder
 from semsearch.evaluation.queries import LabelledQuery
 from semsearch.hybrid import Beside
-from semsearch.improvement.judging import State
 from semsearch.improvement.material import Bank
+from semsearch.improvement.sides import State
 from semsearch.index import Index
 from semsearch.lexical import Lexicon
 from semsearch.recipe import Recipe
