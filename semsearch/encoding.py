@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -43,30 +43,22 @@ class Encoding:
     def _through_pending(
         self, identity: str, dim: int, texts: Sequence[str], batches: Batches
     ) -> dict[str, Vectors]:
+        """Every batch goes to `Pending` as it comes; what an interrupted run left is taken over."""
         with Pending(self.directory, identity, dim) as pending:
-            self.encoded += sum(pending.get(text) is None for text in texts)
-            return encode(pending, texts, batches, self.progress)
+            vectors = {text: known for text in texts if (known := pending.get(text)) is not None}
+            todo = [text for text in texts if text not in vectors]
+            self.encoded += len(todo)
+            self._show(vectors, texts)
+            for rows, found in batches(todo):
+                done = [todo[row] for row in rows]
+                pending.put(done, found)
+                vectors.update(zip(done, found, strict=True))
+                self._show(vectors, texts)
+        return vectors
 
-
-def encode(
-    pending: Pending, texts: Sequence[str], batches: Batches, progress: Progress | None
-) -> dict[str, Vectors]:
-    """Vectors (dim,) of distinct texts.
-
-    Every batch goes to `pending` as it comes, and what an interrupted run left there is not
-    encoded again.
-    """
-    vectors = {text: known for text in texts if (known := pending.get(text)) is not None}
-    todo = [text for text in texts if text not in vectors]
-    if progress:
-        progress(len(vectors), len(texts))
-    for rows, found in batches(todo):
-        done = [todo[row] for row in rows]
-        pending.put(done, found)
-        vectors.update(zip(done, found, strict=True))
-        if progress:
-            progress(len(vectors), len(texts))
-    return vectors
+    def _show(self, done: Mapping[str, Vectors], texts: Sequence[str]) -> None:
+        if self.progress:
+            self.progress(len(done), len(texts))
 
 
 def text_warnings(encoder: Encoder, texts: Sequence[str]) -> list[SyncWarning]:
