@@ -12,10 +12,11 @@ from semsearch.hits import gather
 from semsearch.hybrid import Beside, rank_beside
 from semsearch.lexical import WEIGHT, Lexical
 from semsearch.ranking import Ranked, Score
+from semsearch.rescoring import Searchable
 from semsearch.selection import Selection
 from semsearch.store import BankReader, Meta
 from semsearch.types import Result, Vectors
-from semsearch.view import Searchable, View
+from semsearch.view import View
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ MOST = 256
 """Candidates of a query that are scored again; what comes behind them keeps its score."""
 
 
-class Candidates(Protocol):
-    """What finds them."""
+class Searchable(Protocol):
+    """What is searched and counted: a View, a Selection, or either scored again."""
 
     def __len__(self) -> int: ...
 
@@ -34,7 +34,7 @@ class Rescored:
         stored: gives the vectors (n, d) of labels (n,) as they were encoded.
     """
 
-    candidates: Candidates
+    candidates: Searchable
     stored: Callable[[Ids], Vectors]
 
     def __len__(self) -> int:

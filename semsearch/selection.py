@@ -52,16 +52,20 @@ class Selection:
         return found[0] if len(found) == 1 else merge(found, n)
 
 
+def keep_vectors(parts: Sequence[Neighbours]) -> bool:
+    """Whether the vectors are in all of them as they were encoded, but for rounding to 16 bits."""
+    return all(part.keeps_vectors for part in parts)
+
+
 def select(
-    questions: Ids, parts: Sequence[Neighbours], stored: Callable[[Ids], Vectors] | None
+    questions: Ids, parts: Sequence[Neighbours], stored: Callable[[Ids], Vectors]
 ) -> Selection:
     """The phrasings of the standard questions with these ids.
 
     Args:
         questions: (n,), of those that pass.
         parts: what an index consists of.
-        stored: gives the vectors (n, d) of labels (n,) as they were encoded; None says that `parts`
-            keep them so.
+        stored: gives the vectors (n, d) of labels (n,) as they were encoded, where `parts` do not.
     """
     masks = [np.isin(part.labels >> ID_BITS, questions) & part.visible for part in parts]
     count = sum(int(mask.sum()) for mask in masks)
@@ -69,7 +73,7 @@ def select(
     if not 0 < count <= EXACT_UP_TO:
         return Selection(tuple(part.only(mask) for part, mask in chosen), count)
     labels = np.concatenate([part.labels[mask] for part, mask in chosen])
-    if stored is None:
+    if keep_vectors(parts):
         vectors = np.concatenate([part.vectors(mask) for part, mask in chosen])
     else:
         vectors = stored(labels)

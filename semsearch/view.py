@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeAlias
 
 import numpy as np
 
@@ -18,8 +17,8 @@ from semsearch.encoder.cache import remembered
 from semsearch.errors import CorruptIndexError, SemsearchError
 from semsearch.lexical import Lexicon
 from semsearch.ranking import Counts
-from semsearch.rescoring import Rescored
-from semsearch.selection import Selection, select
+from semsearch.rescoring import Rescored, Searchable
+from semsearch.selection import Selection, keep_vectors, select
 from semsearch.store import BankReader, Columns, Condition, Meta, Snapshot
 from semsearch.store.rows import load_vectors, split_label
 from semsearch.types import Device, Ids, Scores, Vectors
@@ -124,8 +123,7 @@ class View:
         if not self._columns:
             self._columns.append(reader.columns(self.meta))
         questions, lasting = self._columns[0].passing(condition)
-        coarse = not all(part.keeps_vectors for part in self.parts)
-        found = select(questions, self.parts, self._stored(reader) if coarse else None)
+        found = select(questions, self.parts, self._stored(reader))
         if lasting:
             self._selections[condition.identity] = found
             if len(self._selections) > _CONDITIONS_KEPT:
@@ -149,7 +147,7 @@ class View:
 
         To be called, and searched, inside `reader.reading()`.
         """
-        if all(part.keeps_vectors for part in view.parts):
+        if keep_vectors(view.parts):
             return view
         return Rescored(view, self._stored(reader))
 
@@ -192,10 +190,6 @@ def made_of(reader: BankReader, meta: Meta, labels: Ids) -> Lexicon:
             "--lexical off, or take a Python whose sqlite3 has it."
         )
     return Lexicon(postings, labels)
-
-
-Searchable: TypeAlias = View | Selection | Rescored
-"""All of an index, or what passes a condition."""
 
 
 def _load(directory: Path, snapshot: Snapshot) -> Neighbours:

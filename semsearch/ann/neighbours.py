@@ -106,7 +106,7 @@ class Neighbours:
         """Whether every vector is looked at, as it is."""
         return isinstance(self._inner, faiss().IndexFlat)
 
-    @property
+    @cached_property
     def keeps_vectors(self) -> bool:
         """Whether `vectors` gives them as they were added, but for `rounding`."""
         return parameters.keeps_vectors(self._inner)

@@ -20,9 +20,10 @@ from semsearch.evaluation.queries import LabelledQuery
 from semsearch.hybrid import Beside
 from semsearch.index import Index
 from semsearch.ranking import Score
+from semsearch.rescoring import Searchable
 from semsearch.store import BankReader, Meta
 from semsearch.types import Vectors
-from semsearch.view import Searchable, View, classifier_of, lexicon_of
+from semsearch.view import View, classifier_of, lexicon_of
 
 
 def encoded(index: Index, labels: Sequence[LabelledQuery]) -> Vectors | None:

@@ -11,10 +11,10 @@ from semsearch.classifier import Opinion
 from semsearch.confidence.signals import WIDTH, Nearest, Signals, signals
 from semsearch.hybrid import Beside, Rows, rank_beside
 from semsearch.ranking import QUERIES_AT_ONCE, Ranked
+from semsearch.rescoring import Searchable
 from semsearch.store import PhrasingRow
 from semsearch.store.rows import ID_BITS, load_vectors, split_label
 from semsearch.types import Ids, Scores, Vectors
-from semsearch.view import Searchable
 
 
 def look(
