@@ -9,7 +9,7 @@ import numpy as np
 
 from semsearch.confidence import Calibration
 from semsearch.hits import gather
-from semsearch.hybrid import Beside, rank_beside
+from semsearch.hybrid import Beside, opinions_of, rank_beside
 from semsearch.lexical import WEIGHT, Lexical
 from semsearch.ranking import Ranked, Score
 from semsearch.rescoring import Searchable
@@ -115,7 +115,8 @@ def _find(
     """What is found, and how sure the top hit is; None without a calibration."""
     if calibration is None:
         counts = view.counts if by_top3 else None
-        found = rank_beside(reader, view.search, texts, queries, k, len(view), counts, beside)
+        said = opinions_of(beside, texts, queries)
+        found = rank_beside(reader, view.search, texts, queries, k, len(view), counts, beside, said)
         return found, [None] * len(texts)
     # Only an index that is calibrated pays for the reading of signals.
     from semsearch.confidence.looking import look

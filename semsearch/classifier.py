@@ -1,12 +1,13 @@
 """A classifier over the standard questions of an index, which counts beside the cosines.
 
-A cosine asks what is near. A logistic regression, fitted by `semsearch improve`, has learnt what
-tells the standard questions apart. Its log-probabilities are added to what the nearest phrasings
-say; the score that is shown stays the cosine.
+A cosine asks what is near. A logistic regression, fitted by `semsearch improve` to vectors and to
+words, has learnt what tells the standard questions apart. Its log-probabilities are added to what
+the nearest phrasings say; the score that is shown stays the cosine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semsearch.errors import CorruptIndexError
+from semsearch.spelling import Spelling
 from semsearch.types import Embeddings, Ids, Scores, Vectors
 
 FILE = "classifier.npz"
@@ -22,6 +24,8 @@ FILE = "classifier.npz"
 
 FLOOR = -10.0
 """Log-probability below which all are alike."""
+
+_ARRAYS = ("questions", "weights", "intercepts")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,29 +37,34 @@ class Classifier:
         weights: (K, d) float32.
         intercepts: (K,) float32.
         weight: what a log-probability counts beside a cosine, above 0.
+        spelling: what words say for the K standard questions, None where only vectors count.
     """
 
     questions: Ids
     weights: Embeddings
     intercepts: NDArray[np.float32]
     weight: float
+    spelling: Spelling | None = None
 
-    def opinions(self, queries: Vectors) -> list[Opinion]:
-        """What it says of each query (m, d)."""
+    def opinions(self, texts: Sequence[str], queries: Vectors) -> list[Opinion]:
+        """What it says of each of m queries (m, d)."""
         logits = queries @ self.weights.T + self.intercepts
+        if self.spelling is not None:
+            logits += self.spelling.logits(texts)
         top = logits.max(axis=1, keepdims=True)
         logits -= top + np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
         return [Opinion(self.questions, np.maximum(row, FLOOR), self.weight) for row in logits]
 
     def save(self, path: Path) -> None:
         """Write it to a file that `load` reads."""
-        np.savez(
-            path,
-            questions=self.questions,
-            weights=self.weights,
-            intercepts=self.intercepts,
-            weight=np.float64(self.weight),
-        )
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        if self.spelling is not None:
+            arrays |= {
+                "pieces": np.array(self.spelling.known),
+                "rarity": self.spelling.rarity,
+                "spelt": self.spelling.weights,
+            }
+        np.savez(path, weight=np.float64(self.weight), **arrays)
 
     @classmethod
     def load(cls, path: Path) -> Classifier:
@@ -66,9 +75,12 @@ class Classifier:
         """
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                names = ("questions", "weights", "intercepts")
-                questions, weights, intercepts = (arrays[name] for name in names)
-                return cls(questions, weights, intercepts, float(arrays["weight"]))
+                spelling = None
+                if "pieces" in arrays:
+                    known = tuple(arrays["pieces"].tolist())
+                    spelling = Spelling(known, arrays["rarity"], arrays["spelt"])
+                questions, weights, intercepts = (arrays[name] for name in _ARRAYS)
+                return cls(questions, weights, intercepts, float(arrays["weight"]), spelling)
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
             raise CorruptIndexError(
                 f"{path}: {error}. Roll back and improve again: semsearch rollback INDEX"

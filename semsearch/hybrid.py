@@ -75,11 +75,14 @@ class Beside:
         """What standard questions have of the words of a query; see `Lexicon.shares`."""
         return None if self.lexicon is None else self.lexicon.shares(text, gone)
 
-    def opinions(self, queries: Vectors) -> Sequence[Opinion | None]:
-        """What the classifier says of each query (m, d)."""
-        if self.classifier is None:
-            return [None] * len(queries)
-        return self.classifier.opinions(queries)
+
+def opinions_of(
+    beside: Beside | None, texts: Sequence[str], queries: Vectors
+) -> Sequence[Opinion | None]:
+    """What the classifier says of each of m queries (m, d)."""
+    if beside is None or beside.classifier is None:
+        return [None] * len(texts)
+    return beside.classifier.opinions(texts, queries)
 
 
 def rank_beside(
@@ -91,12 +94,14 @@ def rank_beside(
     total: int,
     counts: Counts | None,
     beside: Beside | None,
+    opinions: Sequence[Opinion | None],
 ) -> list[Ranked]:
     """`ranking.rank` with what counts beside the vectors; inside `reader.reading()`.
 
     Args:
         texts: the m queries whose vectors are `queries` (m, d).
         beside: None ranks by vectors alone.
+        opinions: m, see `opinions_of`.
 
     Raises:
         CorruptIndexError: a row that was looked at is damaged.
@@ -104,7 +109,6 @@ def rank_beside(
     if beside is None:
         return rank(search, queries, k, total, counts)
     near = rank(search, queries, max(k, DEPTH), total, counts)
-    opinions = beside.opinions(queries)
     found = []
     for text, query, ranked, opinion in zip(texts, queries, near, opinions, strict=True):
 

@@ -15,6 +15,11 @@ _UNSPACED = re.compile(
 _PIECE = re.compile(r"\d+|[^\W\d_]+")
 
 
+def is_unspaced(term: str) -> bool:
+    """Whether a term is of Chinese or kana: a pair of characters, or one that stands alone."""
+    return _UNSPACED.match(term) is not None
+
+
 def terms(text: str) -> list[str]:
     """The distinct words of a text, in the order they come.
 

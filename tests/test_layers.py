@@ -25,6 +25,7 @@ LEVELS = {
     "pending": 2,
     "selection": 3,
     "rescoring": 3,
+    "spelling": 2,
     "lexical": 3,
     "classifier": 3,
     "encoder": 3,

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from semsearch.calibration.heldout import HeldOut, SelfMade
 from semsearch.classifier import Opinion
-from semsearch.confidence.looking import opinions_of, read_signals, with_hits
+from semsearch.confidence.looking import read_signals, said_of_hits, with_hits
 from semsearch.confidence.signals import WIDTH, Nearest, Signals
-from semsearch.hybrid import DEPTH, Beside, Exact, Rows, fuse, scored
+from semsearch.hybrid import DEPTH, Beside, Exact, Rows, fuse, opinions_of, scored
 from semsearch.lexical import Lexicon, Shares
 from semsearch.ranking import VERBATIM, Counts, Ranked, rank
 from semsearch.store import BankReader, Meta
@@ -198,7 +198,7 @@ def _part(
     similar, itself, queries = _alone(reader, bank, labels, vectors)
     own = bank.own(labels)
     family = bank.question == own[:, None]
-    opinions = [None] * len(labels) if beside is None else beside.opinions(vectors)
+    opinions = opinions_of(beside, queries, vectors)
 
     def held_out(gone: Mask, k: int) -> tuple[Signals, list[Ranked]]:
         left = np.where(gone, -np.inf, similar)
@@ -265,7 +265,7 @@ def _nearest(
     questions = np.where(labels >= 0, labels >> ID_BITS, -1)
     found = np.where(questions >= 0, questions, questions[:, :1])
     sizes = np.stack([counts.of(row) for counts, row in zip(left, found, strict=True)])
-    of_hits_said = opinions_of(opinions, hits >> ID_BITS)
+    of_hits_said = said_of_hits(opinions, hits >> ID_BITS)
     return Nearest(scores, questions, sizes, hits >> ID_BITS, of_hits_said), labels, ranks
 
 

@@ -80,7 +80,8 @@ def _near(
     search = view.scored(reader, view).search
     found = rank(search, vectors, DEPTH, len(view), counts)
     known = view.classifier
-    opinions = [None] * len(asked) if known is None else known.opinions(vectors)
+    texts = [query.text for query in asked]
+    opinions = [None] * len(asked) if known is None else known.opinions(texts, vectors)
     for query, vector, near, opinion in zip(asked, vectors, found, opinions, strict=True):
         assert query.key is not None
 

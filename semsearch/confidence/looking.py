@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from semsearch.classifier import Opinion
 from semsearch.confidence.signals import WIDTH, Nearest, Signals, signals
-from semsearch.hybrid import Beside, Rows, rank_beside
+from semsearch.hybrid import Beside, Rows, opinions_of, rank_beside
 from semsearch.ranking import QUERIES_AT_ONCE, Ranked
 from semsearch.rescoring import Searchable
 from semsearch.store import PhrasingRow
@@ -45,12 +45,12 @@ def look(
     for start in range(0, len(texts), QUERIES_AT_ONCE):
         some = slice(start, start + QUERIES_AT_ONCE)
         search = _Remembering(view)
+        said = opinions_of(beside, texts[some], queries[some])
         ranked = rank_beside(
             reader, search, texts[some], queries[some], k, len(view),
-            counts if by_top3 else None, beside,
+            counts if by_top3 else None, beside, said,
         )  # fmt: skip
         hits = np.array([found.labels[0] for found in ranked], np.int64)
-        said = [None] * len(ranked) if beside is None else beside.opinions(queries[some])
         scores, labels = with_hits(*search.found, hits, np.array([r.scores[0] for r in ranked]))
         questions = np.where(labels >= 0, labels >> ID_BITS, -1)
         near = Nearest(
@@ -58,7 +58,7 @@ def look(
             questions=questions,
             sizes=counts.of(np.where(questions >= 0, questions, questions[:, :1])),
             hits=hits >> ID_BITS,
-            opinions=opinions_of(said, hits >> ID_BITS),
+            opinions=said_of_hits(said, hits >> ID_BITS),
         )
         yield ranked, read_signals(reader, near, labels, texts[some], queries[some])
 
@@ -83,7 +83,7 @@ def first_hits(
     return np.array(hits, np.int64), np.concatenate(found)
 
 
-def opinions_of(said: Sequence[Opinion | None], hits: Ids) -> NDArray[np.float64]:
+def said_of_hits(said: Sequence[Opinion | None], hits: Ids) -> NDArray[np.float64]:
     """What a classifier says of the hits (m,), see `Opinion.signals`: (m, 2), 0 without one."""
     pairs = [
         (0.0, 0.0) if opinion is None else opinion.signals(hit)

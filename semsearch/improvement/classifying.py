@@ -2,45 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 
 from semsearch.classifier import Classifier
 from semsearch.improvement.asking import question_scores
 from semsearch.ranking import Score
+from semsearch.spelling import Spelling, pieces
 from semsearch.types import Ids, Vectors
 
-WEIGHTS = (0.0, 0.02, 0.05, 0.1)
+WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.2)
 """What a log-probability may count beside a cosine."""
 
 _REGULARISATION = 10.0  # C of LogisticRegression
 _STEPS = 100
 _FOLDS = 5
-_MANY = 4 * 10**6  # texts times standard questions: of what is larger, one fold is asked
+_MANY = 2 * 10**5  # texts times standard questions: of what is larger, one fold is asked
+_MOST_SPELT = 4 * 10**6  # what is larger has no words: their fit takes too long
 _MOST = 10**7  # what is larger takes too long to fit
+_MOST_WEIGHTS = 4 * 10**6  # of words: 8 MB
 
 
-def fit(vectors: Vectors, questions: Ids, weight: float) -> Classifier:
-    """A classifier for unit vectors (n, d) of phrasings, of two standard questions or more (n,)."""
+def fit(texts: Sequence[str], vectors: Vectors, questions: Ids, weight: float) -> Classifier:
+    """A classifier for phrasings of two standard questions or more.
+
+    Args:
+        vectors: (n, d), unit length.
+        questions: (n,) ids.
+    """
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=_REGULARISATION, max_iter=_STEPS).fit(vectors, questions)
+    ids = np.unique(questions)
+    few = len(texts) * len(ids) <= _MOST_SPELT
+    known = _known(texts, _MOST_WEIGHTS // len(ids)) if few else None
+    rows = vectors if known is None else _beside(vectors, known, texts)
+    model = LogisticRegression(C=_REGULARISATION, max_iter=_STEPS).fit(rows, questions)
     weights, intercepts = model.coef_, model.intercept_
-    if len(model.classes_) == 2:  # one row then: the odds of the second
+    if len(ids) == 2:  # one row then: the odds of the second
         weights = np.concatenate([np.zeros_like(weights), weights])
         intercepts = np.concatenate([np.zeros_like(intercepts), intercepts])
-    return Classifier(
-        model.classes_.astype(np.int64),
-        weights.astype(np.float32),
-        intercepts.astype(np.float32),
-        weight,
-    )
+    of_vectors, of_words = np.split(weights.astype(np.float32), [vectors.shape[1]], axis=1)
+    if known is not None:
+        known = replace(known, weights=np.ascontiguousarray(of_words.T, np.float16))
+    intercepts = intercepts.astype(np.float32)
+    return Classifier(ids, np.ascontiguousarray(of_vectors), intercepts, weight, known)
 
 
-def choose(vectors: Vectors, questions: Ids, score: Score, seed: int) -> float:
+def choose(
+    texts: Sequence[str], vectors: Vectors, questions: Ids, score: Score, seed: int
+) -> float:
     """The weight with which most phrasings are found that were not fitted on; 0 for none.
 
-    By cross-validation over the phrasings whose standard questions have others. Of equal weights
-    the smallest is taken.
+    By cross-validation over the phrasings whose standard questions have others, of many one fold.
+    Of equal weights the smallest is taken.
     """
     ids, group, counts = np.unique(questions, return_inverse=True, return_counts=True)
     cells = len(vectors) * len(ids)
@@ -53,9 +70,36 @@ def choose(vectors: Vectors, questions: Ids, score: Score, seed: int) -> float:
         if not 1 < len(np.unique(questions[left])) <= len(left) / 2:  # too little to learn
             return 0.0
         columns, scores = question_scores(vectors[asked], vectors[left], questions[left], score)
-        known = fit(vectors[left], questions[left], 1.0)
-        said = np.stack([opinion.of(columns) for opinion in known.opinions(vectors[asked])])
+        learnt, unknown = ([texts[row] for row in rows] for rows in (left, asked))
+        known = fit(learnt, vectors[left], questions[left], 1.0)
+        opinions = known.opinions(unknown, vectors[asked])
+        said = np.stack([opinion.of(columns) for opinion in opinions])
         for place, weight in enumerate(WEIGHTS):
             first = columns[(scores + weight * said).argmax(axis=1)]
             right[place] += int((first == questions[asked]).sum())
     return WEIGHTS[int(np.argmax(right))]
+
+
+def _known(texts: Sequence[str], most: int) -> Spelling | None:
+    """The pieces that two texts have, the commonest where there are too many; None without any."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    made = TfidfVectorizer(analyzer=pieces, binary=True, min_df=2, max_features=most)
+    try:
+        made.fit(texts)
+    except ValueError:  # no text has a word that another has
+        return None
+    known = tuple(made.get_feature_names_out().tolist())
+    return Spelling(known, made.idf_.astype(np.float32), np.zeros((len(known), 0), np.float16))
+
+
+def _beside(vectors: Vectors, known: Spelling, texts: Sequence[str]) -> Any:
+    """Vectors (n, d) with what their texts are made of behind them: a sparse (n, d + V)."""
+    from scipy import sparse  # type: ignore[import-untyped]
+
+    rows = list(known.rows(texts))
+    places = np.concatenate([places for places, _ in rows])
+    values = np.concatenate([values for _, values in rows])
+    ends = np.cumsum([0, *(len(places) for places, _ in rows)])
+    words = sparse.csr_matrix((values, places, ends), (len(texts), len(known.known)))
+    return sparse.hstack([sparse.csr_matrix(vectors), words]).tocsr()

@@ -252,7 +252,9 @@ class _Attempt:
         kernel = linear.fit(vectors, lesson.questions, choice)
         mapped = linear.unit(vectors @ kernel)
         if settings is None:
-            weight = classifying.choose(mapped, lesson.questions, self._score, self.seed)
+            weight = classifying.choose(
+                lesson.texts, mapped, lesson.questions, self._score, self.seed
+            )
             settings = {**asdict(choice), "classifier": weight}
         state = State(
             linear.unit(start.state.vectors @ kernel),
@@ -327,7 +329,9 @@ class _Learnt:
 def _classifier(vectors: Vectors, lesson: Lesson, settings: Mapping[str, Any]) -> Classifier | None:
     """The classifier of a lesson whose texts have these vectors (n, d)."""
     weight = float(settings["classifier"])
-    return classifying.fit(vectors, lesson.questions, weight) if weight else None
+    if not weight:
+        return None
+    return classifying.fit(lesson.texts, vectors, lesson.questions, weight)
 
 
 def _notes_on(figures: Sequence[Figure], trial: Trial) -> list[str]:

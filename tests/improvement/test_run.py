@@ -419,10 +419,10 @@ def test_two_standard_questions_are_told_apart_and_one_is_nothing_to_learn(
     texts = [text for question in bank for text in question.phrasings]
     vectors = tiny_encoder.encode(texts)
     questions = np.repeat([4, 9], len(texts) // 2)
-    found = classifying.fit(vectors, questions, 0.1).opinions(vectors)
+    found = classifying.fit(texts, vectors, questions, 0.1).opinions(texts, vectors)
     likeliest = [int(opinion.best(1, np.zeros(0, np.int64))[0]) for opinion in found]
     assert np.mean(np.array(likeliest) == questions) > 0.9
-    assert classifying.choose(vectors, np.full(len(texts), 4), "top3", 0) == 0
+    assert classifying.choose(texts, vectors, np.full(len(texts), 4), "top3", 0) == 0
 
 
 def test_a_classifier_that_does_not_help_counts_nothing() -> None:
@@ -430,11 +430,47 @@ def test_a_classifier_that_does_not_help_counts_nothing() -> None:
     vectors = rng.normal(size=(60, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     often = np.concatenate([vectors] * 4)  # each is found by itself, whatever is learnt
-    assert classifying.choose(often, np.tile(np.arange(60), 4), "best", 0) == 0
+    silent = ["?"] * 5000
+    assert classifying.choose(silent[:240], often, np.tile(np.arange(60), 4), "best", 0) == 0
     few = np.arange(60) // 2
-    assert classifying.choose(vectors, few, "best", 0) == 0
+    assert classifying.choose(silent[:60], vectors, few, "best", 0) == 0
     spread = np.arange(5000)
-    assert classifying.choose(np.zeros((5000, 2), np.float32), spread // 2, "best", 0) == 0
+    nothing = np.zeros((5000, 2), np.float32)
+    assert classifying.choose(silent, nothing, spread // 2, "best", 0) == 0
+
+
+def _by_words() -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Phrasings of six standard questions whose words tell them apart, and whose vectors do not."""
+    rng = np.random.default_rng(0)
+    words = ("card", "refund", "parcel", "退款", "密码", "invoice")
+    questions = np.repeat(np.arange(6), 20)
+    texts = [f"{words[question]} {n % 7} please" for n, question in enumerate(questions)]
+    vectors = rng.normal(size=(120, 8)).astype(np.float32)
+    return texts, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), questions
+
+
+def test_words_tell_apart_what_vectors_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, vectors, questions = _by_words()
+    known = classifying.fit(texts, vectors, questions, 1.0)
+    said = known.opinions(["my cards?", "怎么退款"], np.zeros((2, 8), np.float32))
+    assert [int(one.best(1, np.zeros(0, np.int64))[0]) for one in said] == [0, 3]
+    assert classifying.choose(texts, vectors, questions, "best", 0) > 0
+    again = classifying.fit(texts, vectors, questions, 1.0)
+    assert known.spelling is not None and again.spelling is not None
+    assert known.spelling.known == again.spelling.known
+    assert (known.spelling.weights == again.spelling.weights).all()
+    monkeypatch.setattr(classifying, "_MOST_WEIGHTS", 60)
+    few = classifying.fit(texts, vectors, questions, 1.0).spelling
+    assert few is not None and few.weights.shape == (10, 6)
+
+
+def test_words_are_left_out_where_their_fit_takes_too_long_or_none_comes_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts, vectors, questions = _by_words()
+    assert classifying.fit(["?"] * 120, vectors, questions, 1.0).spelling is None
+    monkeypatch.setattr(classifying, "_MOST_SPELT", 119 * 6)
+    assert classifying.fit(texts, vectors, questions, 1.0).spelling is None
 
 
 @pytest.mark.parametrize("lexical", ["on", "off"])

@@ -1,0 +1,78 @@
+"""What the words of a text say for each standard question, whatever their vector says.
+
+A word counts, and so do the pieces that it is made of, so that another form of it or a slip of the
+pen still does. Their weights are fitted together with those of the vector; see `classifier`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from semsearch.terms import is_unspaced, terms
+from semsearch.types import Ids, Scores
+
+SCALE = 1.0
+"""Length of what a text is made of, beside its vector of length 1."""
+
+_LENGTHS = (2, 3, 4)  # of pieces, in characters
+_MOST_TERMS = 64  # of one text
+
+
+@lru_cache(maxsize=65536)
+def pieces(text: str) -> tuple[str, ...]:
+    """The distinct words of a text and what they are made of, in the order they come.
+
+    A word of three characters or more has pieces of two to four, with its beginning and its end
+    marked by spaces; of Chinese and kana, whose words are pairs of characters, each character is
+    one.
+    """
+    found: dict[str, None] = {}
+    for term in terms(text)[:_MOST_TERMS]:
+        found[term] = None
+        if is_unspaced(term):
+            found.update(dict.fromkeys(term))
+        elif len(term) > 2:
+            marked = f" {term} "
+            for n in _LENGTHS:
+                found.update(dict.fromkeys(marked[i : i + n] for i in range(len(marked) - n + 1)))
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spelling:
+    """TF-IDF of the pieces of a text, each counted once, and what it says.
+
+    Attributes:
+        known: V pieces.
+        rarity: (V,) float32, the inverse document frequency of each.
+        weights: (V, K) float16, what each says for K standard questions.
+    """
+
+    known: tuple[str, ...]
+    rarity: NDArray[np.float32]
+    weights: NDArray[np.float16]
+    _places: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_places", {piece: n for n, piece in enumerate(self.known)})
+
+    def logits(self, texts: Sequence[str]) -> Scores:
+        """What it says of m texts: (m, K) float32."""
+        found = np.zeros((len(texts), self.weights.shape[1]), np.float32)
+        for row, (places, values) in zip(found, self.rows(texts), strict=True):
+            row += values @ self.weights[places].astype(np.float32)
+        return found
+
+    def rows(self, texts: Iterable[str]) -> Iterable[tuple[Ids, NDArray[np.float32]]]:
+        """Places (p,) and values (p,) of the pieces of each text, of length `SCALE`."""
+        for text in texts:
+            found = (self._places.get(piece) for piece in pieces(text))
+            places = np.array([place for place in found if place is not None], np.int64)
+            values = self.rarity[places]
+            length = max(float(np.linalg.norm(values)), 1e-12)
+            yield places, values * np.float32(SCALE / length)
