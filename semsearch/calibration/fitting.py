@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from semsearch.calibration.examples import Examples
+from semsearch.calibration.examples import Examples, Mask, Weights
 from semsearch.confidence import Model
 from semsearch.errors import DataError
 
 FOLDS = 5
+
+BALANCE = 0.4
+"""Share of queries without an answer, at least, with which right is told from wrong."""
+
 _STRENGTH = 1.0  # inverse of the L2 penalty, on standardised signals
 
 
@@ -20,37 +26,66 @@ def fit(examples: Examples) -> Model:
     and is what fails first on other queries, so the signal with the lowest one is left out until
     none is below zero.
 
+    What tells right from wrong is learnt as if at least `BALANCE` of the queries had no answer:
+    few of them teach little. How sure that makes one is then fitted to what the examples weigh
+    (Platt 1999, "Probabilistic Outputs for Support Vector Machines").
+
     Raises:
         DataError: all examples are right, or none is.
     """
-    from sklearn.linear_model import LogisticRegression
-
     n_right = int(examples.right.sum())
     if n_right in (0, len(examples)):
         raise DataError(
             f"{n_right} of {len(examples)} queries find the right standard question, which teaches "
             "nothing about when one does. Give more labelled queries, or the bank more phrasings."
         )
-    share = examples.weights / examples.weights.sum()
-    centre = share @ examples.signals
-    spread = np.sqrt(share @ np.square(examples.signals - centre))
+    weights = examples.weights / examples.weights.sum()
+    model = _separating(examples, _balanced(weights, examples.answerable))
+    logits = model.logits(examples.signals)
+    (slope,), intercept = _regression(logits[:, None], examples.right, weights)
+    slope = max(slope, 0.0)
+    return replace(
+        model,
+        weights=tuple(slope * weight for weight in model.weights),
+        intercept=slope * model.intercept + intercept,
+    )
+
+
+def _balanced(weights: Weights, answerable: Mask) -> Weights:
+    """Weights (n,) of which at least `BALANCE` are of queries without an answer, if any are."""
+    without = float(weights[~answerable].sum())
+    if not 0 < without < BALANCE:
+        return weights
+    return np.where(
+        answerable, weights * (1 - BALANCE) / (1 - without), weights * BALANCE / without
+    )
+
+
+def _separating(examples: Examples, weights: Weights) -> Model:
+    centre = weights @ examples.signals
+    spread = np.sqrt(weights @ np.square(examples.signals - centre))
     scale = np.where(spread > 1e-9, spread, 1.0)
     standard = (examples.signals - centre) / scale
     used = spread > 1e-9
     while True:
-        model = LogisticRegression(C=_STRENGTH, max_iter=1000)
-        model.fit(standard[:, used], examples.right, sample_weight=share * len(examples))
-        weights = np.zeros(len(scale))
-        weights[used] = model.coef_[0]
-        if (weights >= 0).all():
+        found = np.zeros(len(scale))
+        found[used], intercept = _regression(standard[:, used], examples.right, weights)
+        if (found >= 0).all():
             break
-        used[np.argmin(weights)] = False
-    return Model(
-        tuple(map(float, centre)),
-        tuple(map(float, scale)),
-        tuple(map(float, weights)),
-        float(model.intercept_[0]),
-    )
+        used[np.argmin(found)] = False
+    centres, scales, kept = (tuple(map(float, values)) for values in (centre, scale, found))
+    return Model(centres, scales, kept, intercept)
+
+
+def _regression(
+    columns: NDArray[np.float64], right: Mask, weights: Weights
+) -> tuple[NDArray[np.float64], float]:
+    """Coefficients (s,) of columns (n, s), and the intercept."""
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=_STRENGTH, max_iter=1000)
+    model.fit(columns, right, sample_weight=weights * len(right))
+    return model.coef_[0], float(model.intercept_[0])
 
 
 def cross_validated(examples: Examples, seed: int = 0) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pytest
 
 from semsearch import Index, StandardQuestion
 from semsearch.calibration import calibrate, fitting, remove
-from semsearch.calibration.examples import labelled
+from semsearch.calibration.examples import Examples, labelled
 from semsearch.confidence import SIGNALS, Calibration
 from semsearch.errors import (
     BadRowsError,
@@ -178,6 +179,34 @@ def test_no_signal_speaks_against_the_hit() -> None:
     right = signals[:, 0] - signals[:, 1] + random.normal(size=400) > 0
     model = fitting.fit(labelled(signals, right, np.ones(400, bool)))
     assert model.weights[0] > 0.5 and model.weights[1] == 0 and min(model.weights) >= 0
+
+
+def _rare(share: float) -> Examples:
+    """Signal 0 tells answerable from not; signal 1, right from wrong among the answerable."""
+    random = np.random.default_rng(0)
+    answerable = np.arange(4000) % 2 == 0
+    signals = random.normal(size=(4000, len(SIGNALS)))
+    right = answerable & (signals[:, 1] + random.normal(size=4000) > -1.5)
+    signals[:, 0] += 2 * answerable
+    weights = np.where(answerable, 1 - share, share) / 2000
+    made = labelled(signals, right, answerable)
+    return replace(made, weights=weights)
+
+
+def test_what_has_no_answer_is_learnt_well_however_rare_it_is() -> None:
+    rare, common = fitting.fit(_rare(0.05)), fitting.fit(_rare(fitting.BALANCE))
+    ratio = [model.weights[0] / model.weights[1] for model in (rare, common)]
+    assert ratio[0] == pytest.approx(ratio[1], rel=1e-6)
+    more = fitting.fit(_rare(0.8))
+    assert more.weights[0] / more.weights[1] != pytest.approx(ratio[1], rel=0.1)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.6])
+def test_confidence_is_as_high_as_right_hits_are_many(share: float) -> None:
+    examples = _rare(share)
+    confidence = fitting.fit(examples).confidence(examples.signals)
+    weights = examples.weights / examples.weights.sum()
+    assert weights @ confidence == pytest.approx(weights @ examples.right, abs=0.005)
 
 
 def test_a_bank_that_never_finds_itself_is_refused_in_one_line() -> None:
