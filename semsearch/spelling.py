@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +21,19 @@ SCALE = 1.0
 
 _LENGTHS = (2, 3, 4)  # of pieces, in characters
 _MOST_TERMS = 64  # of one text
+_LONGEST = 64  # characters of a word
 
 
-@lru_cache(maxsize=65536)
-def pieces(text: str) -> tuple[str, ...]:
-    """The distinct words of a text and what they are made of, in the order they come.
+def pieces(text: str) -> list[str]:
+    """The distinct words of a text, what they are made of, and pairs of words that come together.
 
     A word of three characters or more has pieces of two to four, with its beginning and its end
     marked by spaces; of Chinese and kana, whose words are pairs of characters, each character is
     one.
     """
     found: dict[str, None] = {}
-    for term in terms(text)[:_MOST_TERMS]:
+    known = [term[:_LONGEST] for term in terms(text)[:_MOST_TERMS]]
+    for term in known:
         found[term] = None
         if is_unspaced(term):
             found.update(dict.fromkeys(term))
@@ -40,7 +41,8 @@ def pieces(text: str) -> tuple[str, ...]:
             marked = f" {term} "
             for n in _LENGTHS:
                 found.update(dict.fromkeys(marked[i : i + n] for i in range(len(marked) - n + 1)))
-    return tuple(found)
+    found.update(dict.fromkeys(map(" ".join, pairwise(known))))
+    return list(found)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,16 +65,16 @@ class Spelling:
 
     def logits(self, texts: Sequence[str]) -> Scores:
         """What it says of m texts: (m, K) float32."""
-        found = np.zeros((len(texts), self.weights.shape[1]), np.float32)
-        for row, (places, values) in zip(found, self.rows(texts), strict=True):
+        said = np.zeros((len(texts), self.weights.shape[1]), np.float32)
+        for row, text in zip(said, texts, strict=True):
+            places, values = self.row(pieces(text))
             row += values @ self.weights[places].astype(np.float32)
-        return found
+        return said
 
-    def rows(self, texts: Iterable[str]) -> Iterable[tuple[Ids, NDArray[np.float32]]]:
-        """Places (p,) and values (p,) of the pieces of each text, of length `SCALE`."""
-        for text in texts:
-            found = (self._places.get(piece) for piece in pieces(text))
-            places = np.array([place for place in found if place is not None], np.int64)
-            values = self.rarity[places]
-            length = max(float(np.linalg.norm(values)), 1e-12)
-            yield places, values * np.float32(SCALE / length)
+    def row(self, found: Iterable[str]) -> tuple[Ids, NDArray[np.float32]]:
+        """Places (p,) and values (p,), of length `SCALE`, of those pieces of a text it knows."""
+        known = (self._places.get(piece) for piece in found)
+        places = np.array([place for place in known if place is not None], np.int64)
+        values = self.rarity[places]
+        length = max(float(np.linalg.norm(values)), 1e-12)
+        return places, values * np.float32(SCALE / length)

@@ -16,7 +16,7 @@ Values = NDArray[np.float64]
 BINS = 10
 _Z = 1.959964  # of a 95% interval
 _POINTS = 400  # thresholds that are looked at
-_ALIKE = 0.01  # what two balances may differ by, of 3
+_ALIKE = 0.005  # what two balances may differ by, of 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class Curve:
     def balanced(self) -> int:
         """Where right answers, counted double, and right refusals are most together.
 
-        Of the points that are as good but for a hundredth, the one that answers most.
+        Of the points that are as good but for half a hundredth, the one that answers most.
         """
         together = 2 * self.right + self.refused
         return int(np.flatnonzero(together >= together.max() - _ALIKE)[-1])

@@ -27,7 +27,7 @@ _MEASURES = {"accuracy_at_1": "accuracy@1", "mrr": "MRR", "precision": "precisio
 @click.option(
     "--light",
     is_flag=True,
-    help="Leave the encoder: a linear map behind it and a classifier, in seconds, without torch.",
+    help="Leave the encoder: a linear map behind it and a classifier, soon done, without torch.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps of training; default: by the bank.")
 @options.labelled_options

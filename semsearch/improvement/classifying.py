@@ -20,7 +20,7 @@ WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.2)
 _REGULARISATION = 10.0  # C of LogisticRegression
 _STEPS = 100
 _FOLDS = 5
-_MANY = 2 * 10**5  # texts times standard questions: of what is larger, one fold is asked
+_MANY = 2 * 10**5  # texts times standard questions: of what is larger, three folds are asked
 _MOST_SPELT = 4 * 10**6  # what is larger has no words: their fit takes too long
 _MOST = 10**7  # what is larger takes too long to fit
 _MOST_WEIGHTS = 4 * 10**6  # of words: 8 MB
@@ -36,9 +36,9 @@ def fit(texts: Sequence[str], vectors: Vectors, questions: Ids, weight: float) -
     from sklearn.linear_model import LogisticRegression
 
     ids = np.unique(questions)
-    few = len(texts) * len(ids) <= _MOST_SPELT
-    known = _known(texts, _MOST_WEIGHTS // len(ids)) if few else None
-    rows = vectors if known is None else _beside(vectors, known, texts)
+    made = [pieces(text) for text in texts] if len(texts) * len(ids) <= _MOST_SPELT else []
+    known = _known(made, _MOST_WEIGHTS // len(ids))
+    rows = vectors if known is None else _beside(vectors, known, made)
     model = LogisticRegression(C=_REGULARISATION, max_iter=_STEPS).fit(rows, questions)
     weights, intercepts = model.coef_, model.intercept_
     if len(ids) == 2:  # one row then: the odds of the second
@@ -56,8 +56,8 @@ def choose(
 ) -> float:
     """The weight with which most phrasings are found that were not fitted on; 0 for none.
 
-    By cross-validation over the phrasings whose standard questions have others, of many one fold.
-    Of equal weights the smallest is taken.
+    By cross-validation over the phrasings whose standard questions have others, of many by three
+    folds. Of equal weights the smallest is taken.
     """
     ids, group, counts = np.unique(questions, return_inverse=True, return_counts=True)
     cells = len(vectors) * len(ids)
@@ -65,7 +65,7 @@ def choose(
     if len(able) < _FOLDS or cells > _MOST:
         return 0.0
     right = np.zeros(len(WEIGHTS), np.int64)
-    for asked in np.array_split(able, _FOLDS)[: _FOLDS if cells <= _MANY else 1]:
+    for asked in np.array_split(able, _FOLDS)[: _FOLDS if cells <= _MANY else 3]:
         left = np.setdiff1d(np.arange(len(vectors)), asked)
         if not 1 < len(np.unique(questions[left])) <= len(left) / 2:  # too little to learn
             return 0.0
@@ -80,26 +80,30 @@ def choose(
     return WEIGHTS[int(np.argmax(right))]
 
 
-def _known(texts: Sequence[str], most: int) -> Spelling | None:
-    """The pieces that two texts have, the commonest where there are too many; None without any."""
+def _known(made: Sequence[Sequence[str]], most: int) -> Spelling | None:
+    """The pieces that two texts have, the commonest where there are too many; None without any.
+
+    Args:
+        made: n texts in pieces.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    made = TfidfVectorizer(analyzer=pieces, binary=True, min_df=2, max_features=most)
+    model = TfidfVectorizer(analyzer=list, binary=True, min_df=2, max_features=most)
     try:
-        made.fit(texts)
-    except ValueError:  # no text has a word that another has
+        model.fit(made)
+    except ValueError:  # no text has a piece that another has
         return None
-    known = tuple(made.get_feature_names_out().tolist())
-    return Spelling(known, made.idf_.astype(np.float32), np.zeros((len(known), 0), np.float16))
+    known = tuple(model.get_feature_names_out().tolist())
+    return Spelling(known, model.idf_.astype(np.float32), np.zeros((len(known), 0), np.float16))
 
 
-def _beside(vectors: Vectors, known: Spelling, texts: Sequence[str]) -> Any:
+def _beside(vectors: Vectors, known: Spelling, made: Sequence[Sequence[str]]) -> Any:
     """Vectors (n, d) with what their texts are made of behind them: a sparse (n, d + V)."""
     from scipy import sparse  # type: ignore[import-untyped]
 
-    rows = list(known.rows(texts))
+    rows = [known.row(found) for found in made]
     places = np.concatenate([places for places, _ in rows])
     values = np.concatenate([values for _, values in rows])
     ends = np.cumsum([0, *(len(places) for places, _ in rows)])
-    words = sparse.csr_matrix((values, places, ends), (len(texts), len(known.known)))
+    words = sparse.csr_matrix((values, places, ends), (len(made), len(known.known)))
     return sparse.hstack([sparse.csr_matrix(vectors), words]).tocsr()
