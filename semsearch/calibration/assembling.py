@@ -19,7 +19,7 @@ UNANSWERABLE = 0.1
 LEAST_UNANSWERABLE = 0.05
 """The same, at least, where labels say less: few owners label what they cannot answer."""
 
-PROMISED = 0.5
+PROMISED = 0.6
 """Share of queries without an answer for which a precision is promised where no labels say it."""
 
 _LEAST = 20  # labelled queries of a kind that say something by themselves

@@ -41,14 +41,27 @@ def fit(examples: Examples) -> Model:
         )
     weights = examples.weights / examples.weights.sum()
     model = _separating(examples, _balanced(weights, examples.answerable))
-    logits = model.logits(examples.signals)
-    (slope,), intercept = _regression(logits[:, None], examples.right, weights)
-    slope = max(slope, 0.0)
+    slope, intercept = _sureness(model.logits(examples.signals), examples.right, weights)
     return replace(
         model,
         weights=tuple(slope * weight for weight in model.weights),
         intercept=slope * model.intercept + intercept,
     )
+
+
+def _sureness(logits: NDArray[np.float64], right: Mask, weights: Weights) -> tuple[float, float]:
+    """The slope, at most 1, and the intercept that make logits (n,) as sure as hits are right.
+
+    Logits that part few examples without a fault would be made ever steeper otherwise.
+    """
+    from scipy.optimize import brentq  # type: ignore[import-untyped]
+    from scipy.special import expit  # type: ignore[import-untyped]
+
+    (slope,), _ = _regression(logits[:, None], right, weights)
+    slope = min(max(float(slope), 0.0), 1.0)
+    steep, share = slope * logits, float(weights @ right)
+    far = 50 + float(np.abs(steep).max())
+    return slope, float(brentq(lambda b: weights @ expit(steep + b) - share, -far, far))
 
 
 def _balanced(weights: Weights, answerable: Mask) -> Weights:

@@ -10,6 +10,7 @@ did in the fit, with only their shares changed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ LEAST = 100
 _ROUNDS = 5
 _STEPS, _STILL = 1000, 1e-6
 _LOWEST, _HIGHEST = 0.01, 0.95
+_CAUTION = 1.3  # times the odds of the estimate, that a precision is promised for
 
 
 def estimate(
@@ -32,7 +34,8 @@ def estimate(
 ) -> tuple[float, Assembled]:
     """The share of queries without an answer, and what a calibration is fitted on at that share.
 
-    The model is fitted again at each estimate, until the estimate stays.
+    The model is fitted again at each estimate, until the estimate stays. A precision is promised
+    for somewhat more of them: estimates were up to .06 too low where half had none.
 
     Args:
         signals: (n, s) of what unlabelled queries find.
@@ -60,7 +63,8 @@ def estimate(
         if before is not None and abs(share - before) < 0.005:
             break
     assert share is not None
-    return share, fitted
+    odds = _CAUTION * share / (1 - share)
+    return share, replace(fitted, promised=odds / (1 + odds))
 
 
 def share_right(confidence: NDArray[np.float64], fitted: float) -> float:
