@@ -21,7 +21,7 @@ _REGULARISATION = 10.0  # C of LogisticRegression
 _STEPS = 100
 _FOLDS = 5
 _MANY = 2 * 10**5  # texts times standard questions: of what is larger, three folds are asked
-_MOST_SPELT = 4 * 10**6  # what is larger has no words: their fit takes too long
+_MOST_SPELT = 4 * 10**6  # what is larger has no words, and one fold is asked: it takes too long
 _MOST = 10**7  # what is larger takes too long to fit
 _MOST_WEIGHTS = 4 * 10**6  # of words: 8 MB
 
@@ -56,7 +56,7 @@ def choose(
 ) -> float:
     """The weight with which most phrasings are found that were not fitted on; 0 for none.
 
-    By cross-validation over the phrasings whose standard questions have others, of many by three
+    By cross-validation over the phrasings whose standard questions have others, of many by fewer
     folds. Of equal weights the smallest is taken.
     """
     ids, group, counts = np.unique(questions, return_inverse=True, return_counts=True)
@@ -65,7 +65,8 @@ def choose(
     if len(able) < _FOLDS or cells > _MOST:
         return 0.0
     right = np.zeros(len(WEIGHTS), np.int64)
-    for asked in np.array_split(able, _FOLDS)[: _FOLDS if cells <= _MANY else 3]:
+    folds = _FOLDS if cells <= _MANY else 3 if cells <= _MOST_SPELT else 1
+    for asked in np.array_split(able, _FOLDS)[:folds]:
         left = np.setdiff1d(np.arange(len(vectors)), asked)
         if not 1 < len(np.unique(questions[left])) <= len(left) / 2:  # too little to learn
             return 0.0
