@@ -10,7 +10,7 @@ from semsearch.calibration.mixing import LEAST, Mixing, decide, outcomes
 from semsearch.classifier import Opinion
 from semsearch.errors import SemsearchError
 from semsearch.evaluation.queries import LabelledQuery
-from semsearch.hybrid import DEPTH, Exact, of_rows
+from semsearch.hybrid import DEPTH, Beside, Exact, of_rows, opinions_of
 from semsearch.index import Index
 from semsearch.lexical import Lexical, Lexicon, Shares
 from semsearch.ranking import Ranked, Score, rank
@@ -79,9 +79,8 @@ def _near(
     counts = view.counts if by_top3 else None
     search = view.scored(reader, view).search
     found = rank(search, vectors, DEPTH, len(view), counts)
-    known = view.classifier
     texts = [query.text for query in asked]
-    opinions = [None] * len(asked) if known is None else known.opinions(texts, vectors)
+    opinions = opinions_of(Beside.of(None, 0.0, view.classifier), texts, vectors)
     for query, vector, near, opinion in zip(asked, vectors, found, opinions, strict=True):
         assert query.key is not None
 

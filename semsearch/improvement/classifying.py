@@ -36,8 +36,9 @@ def fit(texts: Sequence[str], vectors: Vectors, questions: Ids, weight: float) -
     from sklearn.linear_model import LogisticRegression
 
     ids = np.unique(questions)
-    made = [pieces(text) for text in texts] if len(texts) * len(ids) <= _MOST_SPELT else []
-    known = _known(made, _MOST_WEIGHTS // len(ids))
+    few = len(texts) * len(ids) <= _MOST_SPELT
+    made = [pieces(text) for text in texts] if few else []
+    known = _known(made, _MOST_WEIGHTS // len(ids)) if few else None
     rows = vectors if known is None else _beside(vectors, known, made)
     model = LogisticRegression(C=_REGULARISATION, max_iter=_STEPS).fit(rows, questions)
     weights, intercepts = model.coef_, model.intercept_
