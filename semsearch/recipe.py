@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from semsearch import identity
-from semsearch.encoder import Encoder, Fingerprint, torch
+from semsearch.encoder import Encoder, Fingerprint, torch_model
 from semsearch.encoder.cache import remembered
 from semsearch.encoder.source import EMBEDDED, is_short_name
 from semsearch.encoder.start import has_onnx_only
@@ -101,7 +101,7 @@ class Recipe:
             source, self.trust_remote_code
         )
         if self.device == "auto":
-            only_on_cpu = only_on_cpu or self.precision == "int8" or not torch.has_cuda()
+            only_on_cpu = only_on_cpu or self.precision == "int8" or not torch_model.has_cuda()
             return "cpu" if only_on_cpu else "cuda"
         return "cpu" if only_on_cpu and self.runtime != "torch" else "cuda"
 

@@ -189,7 +189,7 @@ def test_an_encoder_that_torch_cannot_run_encodes_on_the_cpu(tiny_encoder_dir: P
 def test_a_whitened_index_is_encoded_in_full_on_a_gpu(
     tiny_encoder_dir: Path, monkeypatch: pytest.MonkeyPatch, device: Any
 ) -> None:
-    monkeypatch.setattr("semsearch.encoder.torch.has_cuda", lambda: True)
+    monkeypatch.setattr("semsearch.encoder.torch_model.has_cuda", lambda: True)
     recipe = Recipe(device=device)
     assert recipe.encoder_precision(tiny_encoder_dir, whitened=True) == "float32"
     assert recipe.encoder_precision(tiny_encoder_dir, whitened=False) == "auto"
@@ -198,7 +198,7 @@ def test_a_whitened_index_is_encoded_in_full_on_a_gpu(
     asked = Recipe(device=device, precision="bfloat16")
     assert asked.encoder_precision(tiny_encoder_dir, whitened=True) == "bfloat16"
     assert Recipe(device="auto", precision="int8").encoder_device(tiny_encoder_dir) == "cpu"
-    monkeypatch.setattr("semsearch.encoder.torch.has_cuda", lambda: False)
+    monkeypatch.setattr("semsearch.encoder.torch_model.has_cuda", lambda: False)
     assert Recipe(device="auto").encoder_precision(tiny_encoder_dir, whitened=True) == "auto"
 
 
@@ -206,7 +206,7 @@ def test_a_gpu_that_torch_does_not_see_is_an_error_where_torch_should_encode(
     path: Path, fake: Fake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("sentence_transformers")
-    monkeypatch.setattr("semsearch.encoder.torch.has_cuda", lambda: False)
+    monkeypatch.setattr("semsearch.encoder.torch_model.has_cuda", lambda: False)
     with (
         Index.open(path, device="cuda") as index,
         pytest.raises(EncoderError, match="torch sees no GPU here"),

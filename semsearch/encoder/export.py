@@ -112,7 +112,7 @@ def _export(layout: Layout, folder: Path, trust_remote_code: bool) -> None:
     """Write folder/model.onnx, or raise and leave nothing that could be mistaken for it."""
     import torch
 
-    from semsearch.encoder.torch import load_model
+    from semsearch.encoder.torch_model import load_model
 
     model = load_model(layout, "cpu", trust_remote_code, attn_implementation="eager")
     body = model[0].auto_model.eval()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from semsearch.encoder import export, openvino, torch
+from semsearch.encoder import export, openvino, torch_model
 from semsearch.encoder.config import read_layout
 from semsearch.encoder.fingerprint import weight_files
 from semsearch.encoder.layout import Layout
@@ -13,6 +13,7 @@ from semsearch.encoder.onnx import OnnxRuntime
 from semsearch.encoder.openvino import OpenVinoRuntime
 from semsearch.encoder.runtime import Runtime
 from semsearch.encoder.source import resolve
+from semsearch.encoder.torch import TorchRuntime
 from semsearch.errors import EncoderError, MissingExtraError
 from semsearch.types import PRECISIONS, RUNTIMES, Device
 
@@ -50,10 +51,10 @@ def start(
     if device == "auto":
         able = runtime in ("auto", "torch") and not only_onnx
         # On a GPU torch has no int8: who asks for that means the CPU.
-        device = "cuda" if able and precision != "int8" and torch.has_cuda() else "cpu"
+        device = "cuda" if able and precision != "int8" and torch_model.has_cuda() else "cpu"
     if device == "cuda":
         runtime = _on_gpu(runtime)
-    if runtime == "auto" and layout.unsupported and torch.is_installed():
+    if runtime == "auto" and layout.unsupported and torch_model.is_installed():
         runtime = "torch"
     if runtime == "torch":
         return _torch(layout, device, precision, trust_remote_code)
@@ -73,15 +74,15 @@ def _on_gpu(runtime: str) -> str:
         raise EncoderError(
             f"the {runtime} runtime runs on the CPU. Use the torch runtime on a GPU."
         )
-    if not torch.is_installed():
+    if not torch_model.is_installed():
         raise MissingExtraError("torch (needed to encode on a GPU)", "train")
-    if not torch.has_cuda():
+    if not torch_model.has_cuda():
         raise EncoderError("torch sees no GPU here. Use device cpu.")
     return "torch"
 
 
 def _torch(layout: Layout, device: str, precision: str, trust_remote_code: bool) -> Runtime:
-    return torch.TorchRuntime(layout, device, trust_remote_code, precision)
+    return TorchRuntime(layout, device, trust_remote_code, precision)
 
 
 def _on_cpu(layout: Layout, runtime: str, precision: str, trust_remote_code: bool) -> Runtime:

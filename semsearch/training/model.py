@@ -7,7 +7,7 @@ from typing import Any
 
 from semsearch.encoder.quiet import quiet
 from semsearch.encoder.source import resolve
-from semsearch.encoder.torch import save_trained, trainable_model
+from semsearch.encoder.trainable import save_trained, trainable_model
 from semsearch.errors import EncoderError
 from semsearch.files import atomic_directory
 from semsearch.training.dropout import largest_dropout, set_dropout

@@ -14,7 +14,7 @@ from semsearch.encoder.config import read_layout
 from semsearch.encoder.fingerprint import weight_files
 from semsearch.encoder.quiet import quiet
 from semsearch.encoder.source import resolve
-from semsearch.encoder.torch import write_float_weights
+from semsearch.encoder.trainable import write_float_weights
 from semsearch.errors import EncoderError
 from semsearch.files import folder_until_exit
 from semsearch.training.dropout import set_dropout

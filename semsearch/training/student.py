@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from semsearch.encoder.quiet import quiet
 from semsearch.encoder.source import resolve
-from semsearch.encoder.torch import save_trained, trainable_model
+from semsearch.encoder.trainable import save_trained, trainable_model
 from semsearch.errors import DataError, EncoderError
 from semsearch.tables import read_texts
 from semsearch.training.examples import Examples

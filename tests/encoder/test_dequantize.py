@@ -11,7 +11,7 @@ from semsearch.encoder import Encoder
 from semsearch.encoder.config import read_layout
 from semsearch.encoder.quantize import TEXTS, quantize
 from semsearch.encoder.safetensors import read
-from semsearch.encoder.torch import save_trained, trainable_model, write_float_weights
+from semsearch.encoder.trainable import save_trained, trainable_model, write_float_weights
 from semsearch.errors import EncoderError, MissingExtraError
 from semsearch.whitening import fit
 

@@ -58,6 +58,6 @@ def test_what_there_is_not_is_refused(tiny_encoder_dir, choices):
 
 def test_int8_means_the_cpu_also_where_there_is_a_gpu(tiny_encoder_dir, monkeypatch):
     pytest.importorskip("openvino")
-    monkeypatch.setattr("semsearch.encoder.torch.has_cuda", lambda: True)
+    monkeypatch.setattr("semsearch.encoder.torch_model.has_cuda", lambda: True)
     encoder = Encoder.load(tiny_encoder_dir, device="auto", precision="int8")
     assert (encoder.runtime, encoder.precision) == ("openvino", "int8")

@@ -7,7 +7,7 @@ import pytest
 
 from semsearch.encoder import Encoder, export
 from semsearch.encoder.config import read_layout
-from semsearch.encoder.torch import save_trained, trainable_model
+from semsearch.encoder.trainable import save_trained, trainable_model
 from semsearch.errors import EncoderError
 from semsearch.types import POOLINGS
 from tests.conftest import build_tiny_encoder

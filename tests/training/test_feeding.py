@@ -68,7 +68,7 @@ def test_sides_taken_apart_have_the_target_of_their_pair() -> None:
 
 
 def test_a_budget_is_shared_by_the_devices(tiny_encoder_dir: Path) -> None:
-    from semsearch.encoder.torch import trainable_model
+    from semsearch.encoder.trainable import trainable_model
 
     model = trainable_model(tiny_encoder_dir)
     task = Task("distil", PAIRS, batch_tokens=24, targets=TARGETS)
@@ -78,7 +78,7 @@ def test_a_budget_is_shared_by_the_devices(tiny_encoder_dir: Path) -> None:
 
 
 def test_sentences_of_a_topic_come_together(tiny_encoder_dir: Path) -> None:
-    from semsearch.encoder.torch import trainable_model
+    from semsearch.encoder.trainable import trainable_model
 
     model = trainable_model(tiny_encoder_dir)
     task = Task("distil", PAIRS, batch_tokens=24, targets=TARGETS, topics=2)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from semsearch.encoder.torch import trainable_model
+from semsearch.encoder.trainable import trainable_model
 from semsearch.errors import DataError
 from semsearch.training.length_batches import LengthBatches, cuts, token_lengths
 from semsearch.types import Ids
