@@ -14,7 +14,7 @@ from semsearch.errors import DataError
 from semsearch.ranking import VERBATIM
 
 UNANSWERABLE = 0.1
-"""Share of queries without an answer that is assumed where no labels say it."""
+"""Share of queries without an answer that is assumed of a large bank where no labels say it."""
 
 LEAST_UNANSWERABLE = 0.05
 """The same, at least, where labels say less: few owners label what they cannot answer."""
@@ -22,6 +22,8 @@ LEAST_UNANSWERABLE = 0.05
 PROMISED = 0.6
 """Share of queries without an answer for which a precision is promised where no labels say it."""
 
+_OF_SMALL = 0.3  # the same of a small bank
+_SMALL, _LARGE = 1000, 5000  # phrasings
 _LEAST = 20  # labelled queries of a kind that say something by themselves
 _BACKGROUND = 200.0  # labelled queries that the bank's own count for beside labels
 _COPIED = 0.2  # share of labelled queries that may stand in the bank word for word
@@ -38,8 +40,23 @@ class Assembled:
     notes: tuple[str, ...]
 
 
+def assumed_unanswerable(phrasings: int) -> float:
+    """The share of queries without an answer that is assumed of a bank, two decimals.
+
+    Banks grow with what people ask: one of few phrasings has seen little of it, and is asked more
+    that it does not have.
+    """
+    size = np.clip(phrasings, _SMALL, _LARGE)
+    bounds = np.log([_SMALL, _LARGE])
+    return round(float(np.interp(np.log(size), bounds, [_OF_SMALL, UNANSWERABLE])), 2)
+
+
 def assemble(
-    index: str, labels: Examples | None, made: SelfMade, unanswerable: float | None
+    index: str,
+    labels: Examples | None,
+    made: SelfMade,
+    unanswerable: float | None,
+    phrasings: int,
 ) -> Assembled:
     """Labels where there are any, the bank's own queries for what is missing.
 
@@ -47,11 +64,17 @@ def assemble(
     what the bank says and many overrule it. Figures are taken of the labels alone, but for a kind
     (answerable, unanswerable) that they do not have.
 
+    Args:
+        unanswerable: the share of queries without an answer; None where nobody knows it.
+        phrasings: of the whole bank.
+
     Raises:
         DataError: there are too few queries of either sort.
     """
     if labels is None:
-        return _of_the_bank(index, made, unanswerable)
+        if unanswerable is None:
+            return _of_the_bank(index, made, assumed_unanswerable(phrasings), PROMISED)
+        return _of_the_bank(index, made, unanswerable, unanswerable)
     n_with = int(labels.answerable.sum())
     n_without = len(labels) - n_with
     if len(labels) < _LEAST:
@@ -86,7 +109,7 @@ def assemble(
     return Assembled(joined(parts), queries, assumed, promised, tuple(notes))
 
 
-def _of_the_bank(index: str, made: SelfMade, unanswerable: float | None) -> Assembled:
+def _of_the_bank(index: str, made: SelfMade, share: float, promised: float) -> Assembled:
     n, m = len(made.right), len(made.groups)
     if n < _LEAST or not made.right.any():
         raise DataError(
@@ -94,8 +117,6 @@ def _of_the_bank(index: str, made: SelfMade, unanswerable: float | None) -> Asse
             f"{int(made.right.sum())} find their standard question again). Give labelled queries: "
             f"semsearch calibrate {index} LABELLED"
         )
-    share = UNANSWERABLE if unanswerable is None else unanswerable
-    promised = PROMISED if unanswerable is None else unanswerable
     every = selfmade(made, n * (1 - share), n * share, (True, True))
     note = (
         f"Made of the bank itself: phrasings stand for queries, {_as_if(share, promised)}. "

@@ -87,10 +87,13 @@ def collect(
                 "phrasings": meta.phrasings,
                 "last_phrasing": reader.last_phrasing(),
             }
+
+            def assembled(share: float | None) -> Assembled:
+                return assemble(str(index.path), own, made, share, meta.phrasings)
+
             if seen is None:
-                return assemble(str(index.path), own, made, unanswerable), meta, bank
-            name = str(index.path)
-            share, fitted = prior.estimate(seen, lambda share: assemble(name, own, made, share))
+                return assembled(unanswerable), meta, bank
+            share, fitted = prior.estimate(seen, assembled)
             note = f"Of {len(log):,} logged queries, {share:.0%} seem to have no answer."
             return replace(fitted, notes=(note, *fitted.notes)), meta, bank
     finally:

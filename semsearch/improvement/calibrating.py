@@ -36,7 +36,7 @@ def calibrate(
     labels = _labels(trial, after)
     try:
         report = fit_on(
-            assemble(str(start.directory), labels, made, None),
+            assemble(str(start.directory), labels, made, None, start.meta.phrasings),
             index=str(start.directory),
             bank=bank,
             score=after.score,
