@@ -10,7 +10,7 @@ import numpy as np
 
 from semsearch.encoder import Encoder, Fingerprint
 from semsearch.errors import EncoderMismatchError
-from semsearch.store import EncoderRecord, PhrasingRow
+from semsearch.store import EncoderRecord, Meta, PhrasingRow
 from semsearch.store.rows import load_vectors
 from semsearch.types import Scores
 
@@ -51,6 +51,13 @@ def check(
         if same_weights and encoder.precision != kept.precision:
             why += f" in {encoder.precision}; the index was encoded in {kept.precision}"
         raise _mismatch(directory, kept, encoder.source, encoder.fingerprint, why)
+
+
+def made_again(directory: Path, meta: Meta) -> str:
+    """What an owner does whose index has lost the encoder that it keeps."""
+    if meta.improved is not None:  # the one before is what it was made of, and is there
+        return f"undo the improvement: semsearch rollback {directory}"
+    return f"encode the bank again: semsearch build TABLE {directory} --rebuild"
 
 
 def refuse_other(directory: Path, kept: EncoderRecord, source: str, given: Fingerprint) -> None:

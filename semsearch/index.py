@@ -15,7 +15,7 @@ from semsearch.answering import answer
 from semsearch.confidence import upkeep
 from semsearch.encoder import Encoder
 from semsearch.encoding import Progress
-from semsearch.errors import EncoderError
+from semsearch.errors import CorruptIndexError, EncoderError
 from semsearch.files import folder_size
 from semsearch.lexical import LEXICAL, Lexical
 from semsearch.ranking import SCORES, Score
@@ -380,7 +380,10 @@ class Index:
         """What the index is and holds, as JSON-ready values."""
         with self._reader.reading() as meta:
             kept, snapshot = meta.encoder, meta.snapshot
-            calibration = upkeep.summary(self._reader, meta)
+            try:
+                calibration = upkeep.summary(self._reader, meta)
+            except CorruptIndexError as error:  # the rest can still be told
+                calibration = {"problem": str(error)}
         return {
             "path": str(self.path),
             "format": meta.format,

@@ -169,7 +169,7 @@ def made_by(directory: Path, meta: Meta, reader: Canaries, recipe: Recipe) -> En
     source = directory / kept.source if kept.inside else kept.source
     choices: dict[str, Any] = {}
     if kept.inside:  # saved with them as its own
-        _check_folder(directory / kept.source, kept)
+        _check_folder(directory, meta)
     else:
         choices = {
             "pooling": kept.pooling,
@@ -190,21 +190,22 @@ def made_by(directory: Path, meta: Meta, reader: Canaries, recipe: Recipe) -> En
     return encoder
 
 
-def _check_folder(folder: Path, kept: EncoderRecord) -> None:
+def _check_folder(directory: Path, meta: Meta) -> None:
     """The fingerprint covers what makes the vectors; this covers every file, ONNX included.
 
     Raises:
         CorruptIndexError: a file of the kept encoder is not what was written.
     """
+    folder = directory / meta.encoder.source
     try:
         files = identity.files_of(folder)
         found = remembered("folder", files, lambda: {"digest": identity.folder_digest(folder)})
     except OSError as error:
         raise storage_error(folder, error) from error
-    if found.get("digest") != kept.folder_digest:
+    if found.get("digest") != meta.encoder.folder_digest:
         raise CorruptIndexError(
-            f"{folder}: the encoder is not what was written. Restore it from a backup, or encode "
-            f"the bank again: semsearch build TABLE {folder.parent} --rebuild"
+            f"{folder}: the encoder is not what was written. Restore it from a backup, or "
+            f"{identity.made_again(directory, meta)}"
         )
 
 

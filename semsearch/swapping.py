@@ -182,7 +182,7 @@ def encoder_before(
         for row in rows
         if row.id in former
     ]
-    return made_by(directory, replace(meta, encoder=record), _Rows(old), recipe)
+    return made_by(directory, replace(meta, encoder=record, improved=None), _Rows(old), recipe)
 
 
 class _Rows:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from semsearch.ann import Neighbours, check_file
 from semsearch.errors import CorruptIndexError
-from semsearch.identity import folder_digest
+from semsearch.identity import folder_digest, made_again
 from semsearch.store import BankReader, Meta
 from semsearch.store.rows import content_hash
 from semsearch.types import Ids, Vectors
@@ -97,13 +97,13 @@ def _encoder(directory: Path, meta: Meta) -> list[str]:
     """Encoders that are kept inside the index must be those that were put there."""
     problems = []
     for source, digest in meta.folders.items():
+        itself = source == meta.encoder.source
+        mend = made_again(directory, meta if itself else replace(meta, improved=None))
         try:
             found = folder_digest(directory / source)
         except OSError as error:
-            problems.append(f"{source}: {error.strerror}. Make it again with --rebuild.")
+            problems.append(f"{source}: {error.strerror}. To mend it, {mend}")
             continue
         if found != digest:
-            problems.append(
-                f"{source}: the encoder is not what was written. Make it again: --rebuild."
-            )
+            problems.append(f"{source}: the encoder is not what was written. To mend it, {mend}")
     return problems

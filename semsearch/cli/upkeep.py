@@ -76,6 +76,8 @@ def _calibration(facts: dict[str, Any] | None) -> str | None:
     """A calibration in one line."""
     if facts is None:
         return None
+    if "problem" in facts:
+        return str(facts["problem"])
     measured = facts["measured"]
     shown = ", ".join(
         f"{name} {measured[name]['value']:.3f}"

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from semsearch import Index, StandardQuestion
 from semsearch.calibration import calibrate, fitting, remove
 from semsearch.calibration.examples import Examples, labelled
+from semsearch.cli import cli
 from semsearch.confidence import SIGNALS, Calibration
 from semsearch.errors import (
     BadRowsError,
@@ -316,6 +318,9 @@ def test_a_calibration_of_another_version_is_not_applied(index: Index) -> None:
         change.calibrate({**stored, "version": 99})
     with pytest.raises(CorruptIndexError, match="semsearch calibrate"):
         index.search(ASKED)
+    assert "another version" in index.info()["calibration"]["problem"]
+    told = CliRunner().invoke(cli, ["info", str(index.path)])
+    assert told.exit_code == 0 and "semsearch calibrate" in told.output
     (warning,) = index.add([StandardQuestion("one", "something new")]).warnings
     assert warning.kind == "calibration" and "another version" in warning.message
     assert remove(index) and index.search(ASKED)[0].answered

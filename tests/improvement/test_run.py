@@ -344,12 +344,22 @@ def test_a_whitened_index_keeps_the_whitened_encoder_for_a_rollback(
         assert answers(index) == before
 
 
-def test_verify_notices_a_changed_file_of_the_improved_encoder(better: Index) -> None:
+def test_a_changed_file_of_the_improved_encoder_is_noticed_and_undone(
+    better: Index, built: Path
+) -> None:
     (folder,) = better.path.glob("encoder-*")
     with (folder / "selfmade.npz").open("ab") as file:
         file.write(b"x")
     report = better.verify()
     assert not report.ok and folder.name in report.problems[0]
+    mend = f"semsearch rollback {better.path}"
+    assert mend in report.problems[0]
+    with Index.open(better.path) as damaged, pytest.raises(CorruptIndexError, match="rollback"):
+        damaged.search(ASKED)
+    rollback(better)
+    assert better.verify().ok
+    with Index.open(better.path) as mended, Index.open(built) as before:
+        assert answers(mended) == answers(before)
 
 
 def test_a_sync_goes_on_with_the_improved_encoder(better: Index) -> None:
