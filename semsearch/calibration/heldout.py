@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -67,11 +68,12 @@ _ARRAYS = ("asked", "right", "asked_groups", "alone", "topic", "groups")
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Some phrasings, each held out in three ways, whatever they find then.
+    """Some phrasings that were held out, whatever they find then.
 
     Attributes:
         groups: (n,) the standard questions they are of.
-        asked, alone, topic: signals (n, s), as of `SelfMade`.
+        asked: signals (n, s), as of `SelfMade`.
+        alone, topic: the same; (0, s) where none stands for a query without an answer.
         right: (n,) whether one that is held out by itself finds its standard question.
         several: (n,) whether that has other phrasings.
         places: (n,) where it finds its standard question, 1 for the first; 0 not among ten.
@@ -85,15 +87,27 @@ class HeldOut:
     several: Mask
     places: Ids
 
-    def queries(self) -> SelfMade:
-        """Those that stand for queries with an answer, and those for queries without one."""
-        # Where even the phrasing's own question lost to another, that other may well be an answer.
-        refusable = self.right | ~self.several
-        return SelfMade(
-            asked=self.asked[self.several],
-            right=self.right[self.several],
-            asked_groups=self.groups[self.several],
-            alone=self.alone[refusable],
-            topic=self.topic[refusable],
-            groups=self.groups[refusable],
-        )
+    @property
+    def refusable(self) -> Mask:
+        """(n,) those that may stand for queries without an answer.
+
+        Where even the phrasing's own question lost to another, that other may well be an answer.
+        """
+        return self.right | ~self.several
+
+
+def as_queries(parts: Sequence[HeldOut], without: HeldOut, refusable: Mask) -> SelfMade:
+    """What was held out, as queries.
+
+    Args:
+        parts: of them are those with an answer.
+        without: of it are those without one, where `refusable` (n,).
+    """
+    return SelfMade(
+        asked=np.concatenate([part.asked[part.several] for part in parts]),
+        right=np.concatenate([part.right[part.several] for part in parts]),
+        asked_groups=np.concatenate([part.groups[part.several] for part in parts]),
+        alone=without.alone[refusable],
+        topic=without.topic[refusable],
+        groups=without.groups[refusable],
+    )

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from semsearch.calibration.heldout import HeldOut, SelfMade
+from semsearch.calibration.heldout import HeldOut, SelfMade, as_queries
 from semsearch.classifier import Opinion
 from semsearch.confidence.looking import read_signals, said_of_hits, with_hits
 from semsearch.confidence.signals import WIDTH, Nearest, Signals
@@ -56,9 +56,10 @@ def make(
     """
     labels, vectors = reader.newer(meta, use_snapshot=False)
     rows = _drawn(len(labels), seed, limit)
-    return hold_out(
+    held = hold_out(
         reader, labels, vectors, rows, by_top3=by_top3, progress=progress, beside=beside
-    ).queries()
+    )
+    return as_queries([held], held, held.refusable)
 
 
 def hold_out(
@@ -71,6 +72,7 @@ def hold_out(
     progress: Callable[[int, int], None] | None = None,
     beside: Beside | None = None,
     found: Mask | None = None,
+    unanswerable: bool = True,
 ) -> HeldOut:
     """Hold out the phrasings of some rows (m,), one at a time.
 
@@ -81,13 +83,16 @@ def hold_out(
         beside: what counts beside vectors in the rank, None where nothing does.
         found: (n,) the phrasings that can be found at all, some of each standard question that is
             held out; None for all.
+        unanswerable: whether they are held out with their standard question and topic, too.
     """
     seen = np.ones(len(labels), bool) if found is None else found
     bank, step = _Bank(labels[seen], vectors[seen], labels[~seen]), _step(len(labels))
     parts: list[_Part] = []
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
-        parts.append(_part(reader, bank, labels[some], vectors[some], by_top3, beside))
+        parts.append(
+            _part(reader, bank, labels[some], vectors[some], by_top3, beside, unanswerable)
+        )
         if progress is not None:
             progress(min(start + step, len(rows)), len(rows))
     groups, asked, places, alone, topic = (
@@ -154,7 +159,7 @@ def _alone(
 
 
 _Part = tuple[Ids, Signals, Ids, Signals, Signals]
-"""Groups (c,), signals asked (c, s), places (c,), signals alone (c, s), signals topic (c, s)."""
+"""Groups (c,), signals asked (c, s), places (c,), signals alone and topic (c, s) or (0, s)."""
 
 
 class _Bank:
@@ -193,11 +198,11 @@ def _part(
     vectors: Vectors,
     by_top3: bool,
     beside: Beside | None,
+    unanswerable: bool,
 ) -> _Part:
-    """Hold out some phrasings in each of the three ways."""
+    """Hold out some phrasings by themselves, or in each of the three ways."""
     similar, itself, queries = _alone(reader, bank, labels, vectors)
     own = bank.own(labels)
-    family = bank.question == own[:, None]
     opinions = opinions_of(beside, queries, vectors)
 
     def held_out(gone: Mask, k: int) -> tuple[Signals, list[Ranked]]:
@@ -206,8 +211,10 @@ def _part(
         return read_signals(reader, near, labels, queries, vectors), ranks
 
     asked, ranks = held_out(itself, DEPTH)
-    alone, _ = held_out(family, 1)
-    topic, _ = held_out(bank.topics(own)[:, bank.question], 1)
+    alone = topic = asked[:0]
+    if unanswerable:
+        alone, _ = held_out(bank.question == own[:, None], 1)
+        topic, _ = held_out(bank.topics(own)[:, bank.question], 1)
     groups = bank.ids[own]
     places = [place(ranked, group) for ranked, group in zip(ranks, groups.tolist(), strict=True)]
     return groups, asked, np.array(places, np.int64), alone, topic

@@ -33,12 +33,23 @@ def fit(texts: Sequence[str], vectors: Vectors, questions: Ids, weight: float) -
         vectors: (n, d), unit length.
         questions: (n,) ids.
     """
+    return _fit(_made(texts, questions), vectors, questions, weight)
+
+
+def _made(texts: Sequence[str], questions: Ids) -> list[list[str]]:
+    """Texts in pieces; none where there are too many to fit words."""
+    few = len(texts) * len(np.unique(questions)) <= _MOST_SPELT
+    return [pieces(text) for text in texts] if few else []
+
+
+def _fit(
+    made: Sequence[Sequence[str]], vectors: Vectors, questions: Ids, weight: float
+) -> Classifier:
+    """made: n texts in pieces, or none where words do not count."""
     from sklearn.linear_model import LogisticRegression
 
     ids = np.unique(questions)
-    few = len(texts) * len(ids) <= _MOST_SPELT
-    made = [pieces(text) for text in texts] if few else []
-    known = _known(made, _MOST_WEIGHTS // len(ids)) if few else None
+    known = _known(made, _MOST_WEIGHTS // len(ids)) if made else None
     rows = vectors if known is None else _beside(vectors, known, made)
     model = LogisticRegression(C=_REGULARISATION, max_iter=_STEPS).fit(rows, questions)
     weights, intercepts = model.coef_, model.intercept_
@@ -66,15 +77,16 @@ def choose(
     if len(able) < _FOLDS or cells > _MOST:
         return 0.0
     right = np.zeros(len(WEIGHTS), np.int64)
+    made = _made(texts, questions)
     folds = _FOLDS if cells <= _MANY else 3 if cells <= _MOST_SPELT else 1
     for asked in np.array_split(able, _FOLDS)[:folds]:
         left = np.setdiff1d(np.arange(len(vectors)), asked)
         if not 1 < len(np.unique(questions[left])) <= len(left) / 2:  # too little to learn
             return 0.0
         columns, scores = question_scores(vectors[asked], vectors[left], questions[left], score)
-        learnt, unknown = ([texts[row] for row in rows] for rows in (left, asked))
-        known = fit(learnt, vectors[left], questions[left], 1.0)
-        opinions = known.opinions(unknown, vectors[asked])
+        learnt = [made[row] for row in left] if made else []
+        known = _fit(learnt, vectors[left], questions[left], 1.0)
+        opinions = known.opinions([texts[row] for row in asked], vectors[asked])
         said = np.stack([opinion.of(columns) for opinion in opinions])
         for place, weight in enumerate(WEIGHTS):
             first = columns[(scores + weight * said).argmax(axis=1)]

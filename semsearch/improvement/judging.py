@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from semsearch.calibration.assembling import UNANSWERABLE
 from semsearch.calibration.examples import Examples, Mask, selfmade
 from semsearch.calibration.fitting import cross_validated
-from semsearch.calibration.heldout import HeldOut, SelfMade
+from semsearch.calibration.heldout import HeldOut, SelfMade, as_queries
 from semsearch.errors import DataError
 from semsearch.evaluation import bootstrap
 from semsearch.improvement import sides
@@ -77,10 +77,14 @@ def figures(
         tries: none asks a phrasing that another one asks. Labelled queries are those of the first.
     """
     found: list[Figure] = []
+    # New questions stand for queries without an answer, phrasings only where there are none.
+    parts = {"phrasings": not any(len(one.trial.new) for one in tries), "new": True}
     held = [
         [
-            _joined(sides.held(*_asked(one.trial, part), getattr(one, side)) for one in tries)
-            for part in ("phrasings", "new")
+            _joined(
+                sides.held(*_asked(one.trial, part), getattr(one, side), without) for one in tries
+            )
+            for part, without in parts.items()
         ]
         for side in ("before", "after")
     ]
@@ -143,16 +147,8 @@ def selfmade_of(phrasings: HeldOut | None, new: HeldOut | None) -> SelfMade | No
     attempt had not learnt; where none were held out, those that it had."""
     if phrasings is None and new is None:
         return None
-    parts = [part.queries() for part in (phrasings, new) if part is not None]
-    without = new.queries() if new is not None else parts[0]
-    return SelfMade(
-        asked=np.concatenate([part.asked for part in parts]),
-        right=np.concatenate([part.right for part in parts]),
-        asked_groups=np.concatenate([part.asked_groups for part in parts]),
-        alone=without.alone,
-        topic=without.topic,
-        groups=without.groups,
-    )
+    parts = [part for part in (phrasings, new) if part is not None]
+    return as_queries(parts, parts[-1], parts[-1].refusable)
 
 
 def _asked(trial: Trial, part: str) -> tuple[Ids, Ids]:
@@ -235,15 +231,7 @@ def _paired(
     without = kept[1] or kept[0]
     if without is None or not asked:
         return None
-    part, refusable = without
-    made = SelfMade(
-        asked=np.concatenate([p.asked[p.several] for p, _ in asked]),
-        right=np.concatenate([p.right[p.several] for p, _ in asked]),
-        asked_groups=np.concatenate([p.groups[p.several] for p, _ in asked]),
-        alone=part.alone[refusable],
-        topic=part.topic[refusable],
-        groups=part.groups[refusable],
-    )
+    made = as_queries([part for part, _ in asked], *without)
     n = len(made.right)
     if n < _LEAST_JUDGED or not len(made.groups):
         return None

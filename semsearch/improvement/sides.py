@@ -75,8 +75,12 @@ def places(side: Side, asked: Sequence[LabelledQuery]) -> NDArray[np.int64]:
     )
 
 
-def held(rows: Ids, asked_of: Ids, side: Side) -> HeldOut | None:
-    """Rows of the bank that are asked of others; None without any."""
+def held(rows: Ids, asked_of: Ids, side: Side, unanswerable: bool) -> HeldOut | None:
+    """Rows of the bank that are asked of others; None without any.
+
+    Args:
+        unanswerable: whether they stand for queries without an answer, too.
+    """
     if not len(rows):
         return None
     bank, vectors = side.bank, side.state.vectors
@@ -84,7 +88,7 @@ def held(rows: Ids, asked_of: Ids, side: Side) -> HeldOut | None:
     found[asked_of] = True
     return hold_out(
         Rows(bank, vectors), bank.labels, vectors, rows,
-        by_top3=side.score == "top3", beside=side.beside, found=found,
+        by_top3=side.score == "top3", beside=side.beside, found=found, unanswerable=unanswerable,
     )  # fmt: skip
 
 
