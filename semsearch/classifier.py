@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from semsearch.errors import CorruptIndexError
-from semsearch.spelling import Spelling
+from semsearch.spelling import Spelling, Vocabulary
 from semsearch.types import Embeddings, Ids, Scores, Vectors
 
 FILE = "classifier.npz"
@@ -60,8 +60,8 @@ class Classifier:
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         if self.spelling is not None:
             arrays |= {
-                "pieces": np.array(self.spelling.known),
-                "rarity": self.spelling.rarity,
+                "pieces": np.array(self.spelling.vocabulary.pieces),
+                "rarity": self.spelling.vocabulary.rarity,
                 "spelt": self.spelling.weights,
             }
         np.savez(path, weight=np.float64(self.weight), **arrays)
@@ -77,8 +77,8 @@ class Classifier:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 spelling = None
                 if "pieces" in arrays:
-                    known = tuple(arrays["pieces"].tolist())
-                    spelling = Spelling(known, arrays["rarity"], arrays["spelt"])
+                    known = Vocabulary(tuple(arrays["pieces"].tolist()), arrays["rarity"])
+                    spelling = Spelling(known, arrays["spelt"])
                 questions, weights, intercepts = (arrays[name] for name in _ARRAYS)
                 return cls(questions, weights, intercepts, float(arrays["weight"]), spelling)
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:

@@ -46,35 +46,46 @@ def pieces(text: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spelling:
-    """TF-IDF of the pieces of a text, each counted once, and what it says.
+class Vocabulary:
+    """Pieces, and how rare each is: TF-IDF of a text, each of its pieces counted once.
 
     Attributes:
-        known: V pieces.
+        pieces: V.
         rarity: (V,) float32, the inverse document frequency of each.
-        weights: (V, K) float16, what each says for K standard questions.
     """
 
-    known: tuple[str, ...]
+    pieces: tuple[str, ...]
     rarity: NDArray[np.float32]
-    weights: NDArray[np.float16]
     _places: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_places", {piece: n for n, piece in enumerate(self.known)})
-
-    def logits(self, texts: Sequence[str]) -> Scores:
-        """What it says of m texts: (m, K) float32."""
-        said = np.zeros((len(texts), self.weights.shape[1]), np.float32)
-        for row, text in zip(said, texts, strict=True):
-            places, values = self.row(pieces(text))
-            row += values @ self.weights[places].astype(np.float32)
-        return said
+        object.__setattr__(self, "_places", {piece: n for n, piece in enumerate(self.pieces)})
 
     def row(self, found: Iterable[str]) -> tuple[Ids, NDArray[np.float32]]:
-        """Places (p,) and values (p,), of length `SCALE`, of those pieces of a text it knows."""
+        """Places (p,) and values (p,), of length `SCALE`, of those pieces of a text it has."""
         known = (self._places.get(piece) for piece in found)
         places = np.array([place for place in known if place is not None], np.int64)
         values = self.rarity[places]
         length = max(float(np.linalg.norm(values)), 1e-12)
         return places, values * np.float32(SCALE / length)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spelling:
+    """What the pieces of a text say.
+
+    Attributes:
+        vocabulary: V pieces.
+        weights: (V, K) float16, what each says for K standard questions.
+    """
+
+    vocabulary: Vocabulary
+    weights: NDArray[np.float16]
+
+    def logits(self, texts: Sequence[str]) -> Scores:
+        """What it says of m texts: (m, K) float32."""
+        said = np.zeros((len(texts), self.weights.shape[1]), np.float32)
+        for row, text in zip(said, texts, strict=True):
+            places, values = self.vocabulary.row(pieces(text))
+            row += values @ self.weights[places].astype(np.float32)
+        return said

@@ -12,7 +12,7 @@ from semsearch.classifier import FLOOR, Classifier, Opinion
 from semsearch.errors import CorruptIndexError
 from semsearch.hybrid import Beside, fuse, opinions_of
 from semsearch.ranking import Ranked
-from semsearch.spelling import Spelling
+from semsearch.spelling import Spelling, Vocabulary
 from semsearch.store.rows import label_of
 from semsearch.types import Ids
 
@@ -119,7 +119,8 @@ def test_a_classifier_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def _spelling() -> Spelling:
     """The word "up" speaks for the second of three standard questions."""
-    return Spelling(("up",), np.ones(1, np.float32), np.array([[0, 6, 0]], np.float16))
+    known = Vocabulary(("up",), np.ones(1, np.float32))
+    return Spelling(known, np.array([[0, 6, 0]], np.float16))
 
 
 def test_words_speak_beside_the_vector() -> None:
@@ -134,7 +135,7 @@ def test_words_are_read_as_they_were_written(tmp_path: Path) -> None:
     made, path = replace(_classifier(), spelling=_spelling()), tmp_path / "classifier.npz"
     made.save(path)
     again = Classifier.load(path)
-    assert again.spelling is not None and again.spelling.known == ("up",)
+    assert again.spelling is not None and again.spelling.vocabulary.pieces == ("up",)
     query, ids = np.array([[0.2, 0.5, 0.1]], np.float32), np.array([3, 5, 8])
     said, before = (known.opinions(["up"], query)[0].of(ids) for known in (again, made))
     assert said.tolist() == before.tolist()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from semsearch.spelling import SCALE, Spelling, pieces
+from semsearch.spelling import SCALE, Spelling, Vocabulary, pieces
 
 
 def test_a_word_counts_with_its_pieces_and_their_ends() -> None:
@@ -48,11 +48,11 @@ def test_it_is_the_tf_idf_of_scikit_learn(texts: list[str]) -> None:
 
     made = TfidfVectorizer(analyzer=pieces, binary=True).fit(texts)
     known = tuple(made.get_feature_names_out().tolist())
-    spelling = Spelling(known, made.idf_.astype(np.float32), np.zeros((len(known), 1), np.float16))
+    vocabulary = Vocabulary(known, made.idf_.astype(np.float32))
     asked = [*texts, "lost card unheard-of 丢"]
     wanted = SCALE * made.transform(asked).toarray()
     for text, row in zip(asked, wanted, strict=True):
-        places, values = spelling.row(pieces(text))
+        places, values = vocabulary.row(pieces(text))
         mine = np.zeros(len(known))
         mine[places] = values
         np.testing.assert_allclose(mine, row, atol=1e-6)
@@ -60,7 +60,7 @@ def test_it_is_the_tf_idf_of_scikit_learn(texts: list[str]) -> None:
 
 def test_what_it_says_is_the_sum_over_the_pieces_that_it_knows() -> None:
     weights = np.array([[2, 0], [0, 4]], np.float16)
-    spelling = Spelling(("up", "by"), np.array([3, 4], np.float32), weights)
+    spelling = Spelling(Vocabulary(("up", "by"), np.array([3, 4], np.float32)), weights)
     said = spelling.logits(["up", "by up", "no", ""])
     wanted = [[2, 0], [2 * 3 / 5, 4 * 4 / 5], [0, 0], [0, 0]]
     np.testing.assert_allclose(said, SCALE * np.array(wanted), atol=1e-6)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from semsearch.classifier import Classifier
 from semsearch.improvement.asking import question_scores
 from semsearch.ranking import Score
-from semsearch.spelling import Spelling, pieces
+from semsearch.spelling import Spelling, Vocabulary, pieces
 from semsearch.types import Ids, Vectors
 
 WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.2)
@@ -57,10 +56,11 @@ def _fit(
         weights = np.concatenate([np.zeros_like(weights), weights])
         intercepts = np.concatenate([np.zeros_like(intercepts), intercepts])
     of_vectors, of_words = np.split(weights.astype(np.float32), [vectors.shape[1]], axis=1)
+    spelling = None
     if known is not None:
-        known = replace(known, weights=np.ascontiguousarray(of_words.T, np.float16))
+        spelling = Spelling(known, np.ascontiguousarray(of_words.T, np.float16))
     intercepts = intercepts.astype(np.float32)
-    return Classifier(ids, np.ascontiguousarray(of_vectors), intercepts, weight, known)
+    return Classifier(ids, np.ascontiguousarray(of_vectors), intercepts, weight, spelling)
 
 
 def choose(
@@ -94,7 +94,7 @@ def choose(
     return WEIGHTS[int(np.argmax(right))]
 
 
-def _known(made: Sequence[Sequence[str]], most: int) -> Spelling | None:
+def _known(made: Sequence[Sequence[str]], most: int) -> Vocabulary | None:
     """The pieces that two texts have, the commonest where there are too many; None without any.
 
     Args:
@@ -108,10 +108,10 @@ def _known(made: Sequence[Sequence[str]], most: int) -> Spelling | None:
     except ValueError:  # no text has a piece that another has
         return None
     known = tuple(model.get_feature_names_out().tolist())
-    return Spelling(known, model.idf_.astype(np.float32), np.zeros((len(known), 0), np.float16))
+    return Vocabulary(known, model.idf_.astype(np.float32))
 
 
-def _beside(vectors: Vectors, known: Spelling, made: Sequence[Sequence[str]]) -> Any:
+def _beside(vectors: Vectors, known: Vocabulary, made: Sequence[Sequence[str]]) -> Any:
     """Vectors (n, d) with what their texts are made of behind them: a sparse (n, d + V)."""
     from scipy import sparse  # type: ignore[import-untyped]
 
@@ -119,5 +119,5 @@ def _beside(vectors: Vectors, known: Spelling, made: Sequence[Sequence[str]]) ->
     places = np.concatenate([places for places, _ in rows])
     values = np.concatenate([values for _, values in rows])
     ends = np.cumsum([0, *(len(places) for places, _ in rows)])
-    words = sparse.csr_matrix((values, places, ends), (len(made), len(known.known)))
+    words = sparse.csr_matrix((values, places, ends), (len(made), len(known.pieces)))
     return sparse.hstack([sparse.csr_matrix(vectors), words]).tocsr()

@@ -467,7 +467,7 @@ def test_words_tell_apart_what_vectors_do_not(monkeypatch: pytest.MonkeyPatch) -
     assert classifying.choose(texts, vectors, questions, "best", 0) > 0
     again = classifying.fit(texts, vectors, questions, 1.0)
     assert known.spelling is not None and again.spelling is not None
-    assert known.spelling.known == again.spelling.known
+    assert known.spelling.vocabulary.pieces == again.spelling.vocabulary.pieces
     assert (known.spelling.weights == again.spelling.weights).all()
     monkeypatch.setattr(classifying, "_MOST_WEIGHTS", 60)
     few = classifying.fit(texts, vectors, questions, 1.0).spelling
