@@ -57,6 +57,7 @@ def assemble(
     made: SelfMade,
     unanswerable: float | None,
     phrasings: int,
+    hard: float = 0.5,
 ) -> Assembled:
     """Labels where there are any, the bank's own queries for what is missing.
 
@@ -67,14 +68,15 @@ def assemble(
     Args:
         unanswerable: the share of queries without an answer; None where nobody knows it.
         phrasings: of the whole bank.
+        hard: the share of the bank's own queries without an answer that are on a topic of it.
 
     Raises:
         DataError: there are too few queries of either sort.
     """
     if labels is None:
         if unanswerable is None:
-            return _of_the_bank(index, made, assumed_unanswerable(phrasings), PROMISED)
-        return _of_the_bank(index, made, unanswerable, unanswerable)
+            return _of_the_bank(index, made, assumed_unanswerable(phrasings), PROMISED, hard)
+        return _of_the_bank(index, made, unanswerable, unanswerable, hard)
     n_with = int(labels.answerable.sum())
     n_without = len(labels) - n_with
     if len(labels) < _LEAST:
@@ -87,7 +89,7 @@ def assemble(
     background = _BACKGROUND * (1 - share)
     if n_without >= _LEAST:
         weights = np.where(labels.answerable, (1 - share) / n_with, share / n_without) * len(labels)
-        bank = selfmade(made, background, _BACKGROUND * share, (False, False))
+        bank = selfmade(made, background, _BACKGROUND * share, (False, False), hard)
         parts = [replace(labels, weights=weights), bank]
         few = unanswerable is None and own_share < LEAST_UNANSWERABLE
         promised = PROMISED if few else None
@@ -98,7 +100,7 @@ def assemble(
             )
     else:
         held_out = (n_with + background) * share / (1 - share) - n_without
-        parts = [labels, selfmade(made, background, max(held_out, 0.0), (False, True))]
+        parts = [labels, selfmade(made, background, max(held_out, 0.0), (False, True), hard)]
         promised = PROMISED if unanswerable is None else unanswerable
         notes.append(
             f"{n_without} of {len(labels)} labelled queries stand for those without an answer. "
@@ -109,7 +111,9 @@ def assemble(
     return Assembled(joined(parts), queries, assumed, promised, tuple(notes))
 
 
-def _of_the_bank(index: str, made: SelfMade, share: float, promised: float) -> Assembled:
+def _of_the_bank(
+    index: str, made: SelfMade, share: float, promised: float, hard: float
+) -> Assembled:
     n, m = len(made.right), len(made.groups)
     if n < _LEAST or not made.right.any():
         raise DataError(
@@ -117,7 +121,7 @@ def _of_the_bank(index: str, made: SelfMade, share: float, promised: float) -> A
             f"{int(made.right.sum())} find their standard question again). Give labelled queries: "
             f"semsearch calibrate {index} LABELLED"
         )
-    every = selfmade(made, n * (1 - share), n * share, (True, True))
+    every = selfmade(made, n * (1 - share), n * share, (True, True), hard)
     note = (
         f"Made of the bank itself: phrasings stand for queries, {_as_if(share, promised)}. "
         "Labelled queries of real users are worth more."

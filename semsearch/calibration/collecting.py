@@ -88,14 +88,15 @@ def collect(
                 "last_phrasing": reader.last_phrasing(),
             }
 
-            def assembled(share: float | None) -> Assembled:
-                return assemble(str(index.path), own, made, share, meta.phrasings)
-
+            name = str(index.path)
+            found = assemble(name, own, made, unanswerable, meta.phrasings)
             if seen is None:
-                return assembled(unanswerable), meta, bank
-            share, fitted = prior.estimate(seen, assembled)
+                return found, meta, bank
+            share, hard = prior.estimate(seen, found.examples)
+            found = assemble(name, own, made, share, meta.phrasings, hard)
             note = f"Of {len(log):,} logged queries, {share:.0%} seem to have no answer."
-            return replace(fitted, notes=(note, *fitted.notes)), meta, bank
+            promised = prior.cautious(share)
+            return replace(found, promised=promised, notes=(note, *found.notes)), meta, bank
     finally:
         reader.close()
 

@@ -62,13 +62,16 @@ def labelled(signals: Signals, right: Mask, answerable: Mask) -> Examples:
     return Examples(signals, right, answerable, np.ones(n), -1 - np.arange(n), every, ~answerable)
 
 
-def selfmade(made: SelfMade, asked: float, held_out: float, judge: tuple[bool, bool]) -> Examples:
+def selfmade(
+    made: SelfMade, asked: float, held_out: float, judge: tuple[bool, bool], hard: float = 0.5
+) -> Examples:
     """The bank's own queries.
 
     Args:
         asked: what those with an answer count together.
         held_out: what those without one count together.
         judge: whether figures are taken of those with an answer, and of those without.
+        hard: the share of those without one that are on a topic of the bank.
     """
     n, m = len(made.right), len(made.groups)
     nothing = np.zeros(m, bool)
@@ -86,7 +89,7 @@ def selfmade(made: SelfMade, asked: float, held_out: float, judge: tuple[bool, b
             signals,
             nothing,
             nothing,
-            np.full(m, held_out / (2 * max(m, 1))),
+            np.full(m, held_out * (1 - hard if topic else hard) / max(m, 1)),
             made.groups,
             np.full(m, judge[1]),
             np.full(m, topic),

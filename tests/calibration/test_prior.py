@@ -4,56 +4,95 @@ import numpy as np
 import pytest
 
 from semsearch.calibration import prior
-from semsearch.calibration.assembling import Assembled
 from semsearch.calibration.examples import Examples
 from semsearch.confidence import SIGNALS
 from semsearch.errors import DataError
 
-_N = 4000
+_N = 6000
+_SURE = {"right": 2.0, "wrong": 0.0, "hard": 0.0, "easy": -2.0}
+_ALIKE = {"right": 0.0, "wrong": 1.0, "hard": -1.0, "easy": 0.0}
 
 
-def _signals(right: np.ndarray, seed: int) -> np.ndarray:
-    """Right hits have higher signals, with an overlap."""
+def _signals(kinds: list[str], seed: int) -> np.ndarray:
+    """Two signals tell the kinds apart, though they overlap; the others are noise."""
     random = np.random.default_rng(seed)
-    values = random.normal(size=(len(right), len(SIGNALS)), scale=3)
-    values[:, 0] = random.normal(size=len(right)) + 2 * right
+    values = random.normal(size=(len(kinds), len(SIGNALS)), scale=3)
+    for column, centres in enumerate((_SURE, _ALIKE)):
+        values[:, column] = random.normal(size=len(kinds)) + [centres[kind] for kind in kinds]
     return values
 
 
-def _assemble(share: float | None) -> Assembled:
-    """Of the answerable nine in ten find the right answer."""
-    share = 0.1 if share is None else share
-    answerable = np.arange(_N) % 2 == 0
-    right = answerable & (np.arange(_N) % 20 != 0)
-    weights = np.where(answerable, 1 - share, share)
-    every = np.ones(_N, bool)
-    examples = Examples(
-        _signals(right, 0), right, answerable, weights, np.arange(_N), every, ~answerable
-    )
-    return Assembled(examples, {}, share, share, ())
+def _kinds(n: int, unanswerable: float, hard: float, seed: int) -> list[str]:
+    """Of those with an answer nine in ten find it."""
+    shares = [
+        0.9 * (1 - unanswerable), 0.1 * (1 - unanswerable),
+        unanswerable * hard, unanswerable * (1 - hard),
+    ]  # fmt: skip
+    return np.random.default_rng(seed).choice(list(_SURE), size=n, p=shares).tolist()
 
 
+@pytest.fixture(scope="module")
+def examples() -> Examples:
+    """Half of the queries have no answer, half of those are on a topic of the bank."""
+    kinds = np.array(_kinds(_N, 0.5, 0.5, 0))
+    right, every = kinds == "right", np.ones(_N, bool)
+    answerable = np.isin(kinds, ("right", "wrong"))
+    weights = np.where(answerable, 3.0, 0.5)  # whatever they weigh
+    return Examples(
+        _signals(kinds.tolist(), 1), right, answerable, weights, np.arange(_N), every,
+        kinds == "easy",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("hard", [0.1, 0.5, 0.9])
 @pytest.mark.parametrize("unanswerable", [0.02, 0.1, 0.35, 0.6, 0.85])
-def test_the_share_without_an_answer_is_found_without_labels(unanswerable: float) -> None:
-    answerable = np.random.default_rng(1).random(3000) >= unanswerable
-    right = answerable & (np.random.default_rng(2).random(3000) < 0.9)
-    share, fitted = prior.estimate(_signals(right, 3), _assemble)
-    assert share == pytest.approx(unanswerable, abs=0.05)
-    assert fitted.assumed == share
+def test_the_share_without_an_answer_is_found_without_labels(
+    examples: Examples, unanswerable: float, hard: float
+) -> None:
+    asked = _signals(_kinds(3000, unanswerable, hard, 2), 3)
+    share, on_topics = prior.estimate(asked, examples)
+    assert share == pytest.approx(unanswerable, abs=0.04)
+    if unanswerable >= 0.35:
+        assert on_topics == pytest.approx(hard, abs=0.15)
 
 
-def test_the_estimate_is_a_share_when_nothing_or_everything_has_an_answer() -> None:
-    for right in (np.zeros(500, bool), np.ones(500, bool)):
-        share, _ = prior.estimate(_signals(right, 4), _assemble)
-        assert 0.01 <= share <= 0.95
+def test_the_estimate_is_a_share_when_nothing_or_everything_has_an_answer(
+    examples: Examples,
+) -> None:
+    for unanswerable in (0.0, 1.0):
+        asked = _signals(_kinds(500, unanswerable, 0.5, 4), 5)
+        share, hard = prior.estimate(asked, examples)
+        assert 0.01 <= share <= 0.95 and 0 < hard < 1
+        assert share == pytest.approx(unanswerable, abs=0.1)
+        assert share < prior.cautious(share) < 1
 
 
-def test_few_queries_estimate_nothing() -> None:
+def test_few_queries_estimate_nothing(examples: Examples) -> None:
     with pytest.raises(DataError, match="99 logged queries are too few"):
-        prior.estimate(_signals(np.ones(99, bool), 5), _assemble)
+        prior.estimate(_signals(["right"] * 99, 5), examples)
 
 
-def test_confidences_of_the_share_they_were_fitted_for_stay() -> None:
-    random = np.random.default_rng(6)
-    confidence = random.beta(0.5, 0.5, size=5000)
-    assert prior.share_right(confidence, 0.5) == pytest.approx(0.5, abs=0.03)
+def test_without_an_example_of_a_query_without_an_answer_nothing_is_told(
+    examples: Examples,
+) -> None:
+    with pytest.raises(DataError, match="--unanswerable"):
+        prior.estimate(examples.signals, examples[examples.answerable])
+
+
+def test_examples_that_weigh_nothing_are_no_kind(examples: Examples) -> None:
+    without_easy = Examples(
+        examples.signals, examples.right, examples.answerable,
+        np.where(examples.topic, 0.0, examples.weights), examples.groups, examples.judged,
+        examples.topic,
+    )  # fmt: skip
+    asked = _signals(_kinds(3000, 0.4, 1.0, 6), 7)
+    share, hard = prior.estimate(asked, without_easy)
+    assert share == pytest.approx(0.4, abs=0.04) and hard > 0.9
+
+
+def test_likelihoods_give_the_shares_of_their_kinds() -> None:
+    random = np.random.default_rng(8)
+    kinds = random.choice(3, size=5000, p=[0.2, 0.5, 0.3])
+    values = random.normal(size=5000) + 2.0 * kinds
+    likelihoods = np.exp(-np.square(values[:, None] - 2.0 * np.arange(3)) / 2)
+    assert prior.shares(likelihoods) == pytest.approx([0.2, 0.5, 0.3], abs=0.03)
