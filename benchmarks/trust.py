@@ -209,9 +209,8 @@ def _published(folder: Path, name: str, kept: float) -> Bank:
 
     ids = sorted(row["id"] for row in rows("bank"))
     random = np.random.default_rng(SEED)
-    keep = set(
-        random.permutation(ids)[: round(kept * len(ids)) if kept <= 1 else int(kept)].tolist()
-    )
+    n = round(kept * len(ids)) if kept <= 1 else int(kept)
+    keep = set(random.permutation(ids)[:n].tolist())
     texts: dict[int, list[str]] = {}
     for row in rows("train"):
         texts.setdefault(row["question_id"], []).append(row["text"])

@@ -10,7 +10,7 @@ import numpy as np
 
 from semsearch.encoder import Encoder, Fingerprint
 from semsearch.errors import EncoderMismatchError
-from semsearch.store import EncoderRecord, Meta, PhrasingRow
+from semsearch.store import EncoderRecord, PhrasingRow
 from semsearch.store.rows import load_vectors
 from semsearch.types import Scores
 
@@ -53,9 +53,9 @@ def check(
         raise _mismatch(directory, kept, encoder.source, encoder.fingerprint, why)
 
 
-def made_again(directory: Path, meta: Meta) -> str:
-    """What an owner does whose index has lost the encoder that it keeps."""
-    if meta.improved is not None:  # the one before is what it was made of, and is there
+def made_again(directory: Path, improved: bool) -> str:
+    """What an owner does whose index has lost an encoder that it keeps, an improved one or not."""
+    if improved:  # it was made of the one before, which is there
         return f"undo the improvement: semsearch rollback {directory}"
     return f"encode the bank again: semsearch build TABLE {directory} --rebuild"
 

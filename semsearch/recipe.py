@@ -205,7 +205,7 @@ def _check_folder(directory: Path, meta: Meta) -> None:
     if found.get("digest") != meta.encoder.folder_digest:
         raise CorruptIndexError(
             f"{folder}: the encoder is not what was written. Restore it from a backup, or "
-            f"{identity.made_again(directory, meta)}"
+            f"{identity.made_again(directory, meta.improved is not None)}"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -97,8 +97,8 @@ def _encoder(directory: Path, meta: Meta) -> list[str]:
     """Encoders that are kept inside the index must be those that were put there."""
     problems = []
     for source, digest in meta.folders.items():
-        itself = source == meta.encoder.source
-        mend = made_again(directory, meta if itself else replace(meta, improved=None))
+        improved = meta.improved is not None and source == meta.encoder.source
+        mend = made_again(directory, improved)
         try:
             found = folder_digest(directory / source)
         except OSError as error:

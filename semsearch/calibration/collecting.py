@@ -87,7 +87,6 @@ def collect(
                 "phrasings": meta.phrasings,
                 "last_phrasing": reader.last_phrasing(),
             }
-
             name = str(index.path)
             found = assemble(name, own, made, unanswerable, meta.phrasings)
             if seen is None:

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from time import perf_counter
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
 from semsearch.calibration import heldout
 from semsearch.calibration.heldout import SelfMade
 from semsearch.classifier import FILE as CLASSIFIER
-from semsearch.classifier import Classifier
-from semsearch.encoder import Encoder
 from semsearch.encoding import text_warnings
-from semsearch.improvement import classifying, judging, linear, queries
+from semsearch.improvement import judging, queries
 from semsearch.improvement.calibrating import calibrate
 from semsearch.improvement.judging import Figure, Tried
-from semsearch.improvement.material import LEAST, NONE, Lesson, Trial, arrange
-from semsearch.improvement.queries import Queries
+from semsearch.improvement.learning import Learner, Learnt, Watch
+from semsearch.improvement.material import LEAST, NONE, Trial, arrange
 from semsearch.improvement.report import ImprovementReport
 from semsearch.improvement.sides import Side, State
 from semsearch.improvement.start import Start
 from semsearch.index import Index
-from semsearch.ranking import Score
 from semsearch.recipe import Recipe
 from semsearch.swapping import Improvement, RolledBack, roll_back, swap
-from semsearch.types import Vectors
 from semsearch.writing import writing
-
-Watch = Callable[[str, int, int, "float | None"], None]
-"""Called with what is being done, how much of it is done, how much there is, and a loss."""
 
 _TRIALS = 5
 _ENOUGH = 4000  # phrasings that are asked, beyond which no other trial is made
@@ -86,8 +79,9 @@ def improve(
     began = perf_counter()
     start = Start.of(index)
     found = queries.read(labelled, log, set(start.bank.keys.values()), **table)
-    attempt = _Attempt(start.asked(found.labelled), found, light, steps, seed, device, progress)
-    report = attempt.run(wait_seconds)
+    asked = start.asked(found.labelled)
+    learner = Learner(asked, found, light, steps, seed, device, progress)
+    report = _Attempt(learner).run(wait_seconds)
     return replace(report, seconds=perf_counter() - began)
 
 
@@ -105,22 +99,16 @@ def rollback(index: Index, *, wait_seconds: float = 0.0) -> RolledBack | None:
         return roll_back(change, Recipe())
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Attempt:
     """One attempt, from what is there to what becomes of it."""
 
-    start: Start
-    queries: Queries
-    light: bool
-    steps: int | None
-    seed: int
-    device: str
-    progress: Watch | None
+    learner: Learner
 
     def run(self, wait_seconds: float) -> ImprovementReport:
-        start = self.start
+        start = self.learner.start
         report = ImprovementReport(
-            str(start.directory), "light" if self.light else "fine-tuning", False, ""
+            str(start.directory), "light" if self.learner.light else "fine-tuning", False, ""
         )
         notes = self._notes()
         trials = self._trials()
@@ -133,7 +121,7 @@ class _Attempt:
             return replace(report, reason=reason, notes=tuple(notes))
         with tempfile.TemporaryDirectory(prefix="semsearch-improve-") as work:
             tries, settings = self._try(trials, Path(work))
-            figures, held, new = judging.figures(tries, self.seed)
+            figures, held, new = judging.figures(tries, self.learner.seed)
             promoted, reason = judging.verdict(figures)
             trial, after = tries[0].trial, tries[0].after
             notes += _notes_on(figures, trial)
@@ -154,9 +142,9 @@ class _Attempt:
             if not promoted:
                 return report
             made = judging.selfmade_of(held, new)
-            calibration, more = calibrate(start, trial, after, made, self.seed)
+            calibration, more = calibrate(start, trial, after, made, self.learner.seed)
             report = replace(report, calibration=calibration, notes=(*notes, *more))
-            final, _ = self._learn(trial.everything, Path(work) / "final", settings)
+            final, _ = self.learner.learn(trial.everything, Path(work) / "final", settings)
             self._swap(final, made, report, wait_seconds)
         return report
 
@@ -164,11 +152,11 @@ class _Attempt:
         """One trial; of a small bank several in the light way, so that more of it is asked."""
         found: list[Trial] = []
         asked = NONE
-        for number in range(_TRIALS if self.light else 1):
+        learner, known = self.learner, self.learner.queries
+        for number in range(_TRIALS if learner.light else 1):
             trial = arrange(
-                self.start.bank, self.queries.labelled, self.queries.logged, self.seed + number,
-                asked,
-            )  # fmt: skip
+                learner.start.bank, known.labelled, known.logged, learner.seed + number, asked
+            )
             if trial is None or len(np.unique(trial.learnt.questions)) < 2:
                 break
             found.append(trial)
@@ -182,115 +170,33 @@ class _Attempt:
         tries: list[Tried] = []
         settings: dict[str, Any] | None = None
         for number, trial in enumerate(trials):
-            before = self._side(trial, self.start.state)
-            learnt, chosen = self._learn(trial.learnt, work / f"trial-{number}", settings)
+            before = self._side(trial, self.learner.start.state)
+            learnt, chosen = self.learner.learn(trial.learnt, work / f"trial-{number}", settings)
             tries.append(Tried(trial, before, self._side(trial, learnt.state)))
             settings = settings or chosen
         assert settings is not None
         return tries, settings
 
-    @property
-    def _score(self) -> Score:
-        return cast(Score, self.start.meta.score)
-
-    def _learn(
-        self, lesson: Lesson, work: Path, settings: dict[str, Any] | None
-    ) -> tuple[_Learnt, dict[str, Any]]:
-        """Learn a lesson, as settings say where there are some."""
-        mapped, chosen = self._map(lesson, settings)
-        if self.light:
-            return mapped, chosen
-        from semsearch.improvement import finetuning
-
-        steps = self.steps or finetuning.steps_for(len(lesson))
-        work.mkdir()
-        encoder = finetuning.finetune(
-            mapped.encoder,
-            lesson,
-            work,
-            steps=steps,
-            seed=self.seed,
-            device=self.device,
-            progress=self._stage("training"),
-        )
-        texts = list(dict.fromkeys(self.start.bank.texts))
-        show = self._stage("encoding")
-        done = 0
-
-        def finished(n: int) -> None:
-            nonlocal done
-            done += n
-            show(done, len(texts), None)
-
-        vectors = dict(zip(texts, encoder.encode(texts, progress=finished), strict=True))
-        asked = [query.text for query in self.queries.labelled]
-        queries = encoder.encode(asked, kind="query")
-        known = dict(zip(asked, queries, strict=True)) | vectors
-        more = [text for text in dict.fromkeys(lesson.texts) if text not in known]
-        known |= dict(zip(more, encoder.encode(more, kind="query"), strict=True))
-        state = State(
-            np.stack([vectors[text] for text in self.start.bank.texts]),
-            queries,
-            _classifier(np.stack([known[text] for text in lesson.texts]), lesson, chosen),
-        )
-        return _Learnt(encoder, state), {**chosen, "steps": steps, **finetuning.SETTINGS}
-
-    def _map(
-        self, lesson: Lesson, settings: dict[str, Any] | None
-    ) -> tuple[_Learnt, dict[str, Any]]:
-        start = self.start
-        known = dict(zip(start.bank.texts, start.state.vectors, strict=True))
-        asked = dict(zip((q.text for q in self.queries.labelled), start.state.queries, strict=True))
-        missing = [t for t in dict.fromkeys(lesson.texts) if t not in known and t not in asked]
-        known = asked | known
-        known |= dict(zip(missing, start.encoder.encode(missing, kind="query"), strict=True))
-        vectors = np.stack([known[text] for text in lesson.texts])
-        if settings is None:
-            choice = linear.choose(vectors, lesson.questions, self._score, self.seed)
-        else:
-            choice = linear.Choice(settings["ridge"], settings["beta"])
-        kernel = linear.fit(vectors, lesson.questions, choice)
-        mapped = linear.unit(vectors @ kernel)
-        if settings is None:
-            weight = classifying.choose(
-                lesson.texts, mapped, lesson.questions, self._score, self.seed
-            )
-            settings = {**asdict(choice), "classifier": weight}
-        state = State(
-            linear.unit(start.state.vectors @ kernel),
-            linear.unit(start.state.queries @ kernel),
-            # Training changes the vectors, and a classifier is fitted to those.
-            _classifier(mapped, lesson, settings) if self.light else None,
-        )
-        encoder = start.encoder if choice.beta == 0 else start.encoder.mapped(kernel)
-        return _Learnt(encoder, state), settings
-
-    def _stage(self, name: str) -> Callable[[int, int, float | None], None]:
-        def show(done: int, total: int, loss: float | None = None) -> None:
-            if self.progress is not None:
-                self.progress(name, done, total, loss)
-
-        return show
-
     def _side(self, trial: Trial, state: State) -> Side:
         """The bank in a state, with the queries that are held out, in the order of the trial."""
-        row = {id(query): n for n, query in enumerate(self.queries.labelled)}
+        start = self.learner.start
+        row = {id(query): n for n, query in enumerate(self.learner.queries.labelled)}
         asked = state.queries[[row[id(q)] for q in trial.labelled]]
         state = replace(state, queries=asked)
-        return Side(self.start.bank, state, self._score, self.start.beside(state))
+        return Side(start.bank, state, start.score, start.beside(state))
 
     def _notes(self) -> list[str]:
-        skipped = self.queries.skipped
+        start, skipped = self.learner.start, self.learner.queries.skipped
         return [f"{skipped} bad rows of the labelled queries are left out."] * bool(skipped) + [
             warning.message
-            for warning in text_warnings(self.start.encoder, self.start.bank.texts)
+            for warning in text_warnings(start.encoder, start.bank.texts)
             if warning.kind == "unknown_tokens"
         ]
 
     def _swap(
-        self, final: _Learnt, made: SelfMade | None, report: ImprovementReport, wait: float
+        self, final: Learnt, made: SelfMade | None, report: ImprovementReport, wait: float
     ) -> None:
-        start = self.start
+        start = self.learner.start
 
         def fill(folder: Path) -> None:
             if made is not None:
@@ -301,7 +207,7 @@ class _Attempt:
         proof = {
             "made": datetime.now(timezone.utc).isoformat(timespec="seconds"),
             "mode": report.mode,
-            "seed": self.seed,
+            "seed": self.learner.seed,
             "reason": report.reason,
             "figures": [figure.to_dict() for figure in report.figures],
             "learnt": report.learnt,
@@ -318,20 +224,6 @@ class _Attempt:
         )
         with writing(start.directory, wait_seconds=wait) as change:
             swap(change, improvement, start.meta)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Learnt:
-    encoder: Encoder
-    state: State
-
-
-def _classifier(vectors: Vectors, lesson: Lesson, settings: Mapping[str, Any]) -> Classifier | None:
-    """The classifier of a lesson whose texts have these vectors (n, d)."""
-    weight = float(settings["classifier"])
-    if not weight:
-        return None
-    return classifying.fit(lesson.texts, vectors, lesson.questions, weight)
 
 
 def _notes_on(figures: Sequence[Figure], trial: Trial) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from semsearch.improvement.material import Bank
 from semsearch.improvement.sides import State
 from semsearch.index import Index
 from semsearch.lexical import Lexicon
+from semsearch.ranking import Score
 from semsearch.recipe import Recipe
 from semsearch.store import BankReader, Meta
 from semsearch.store.rows import load_vectors
@@ -69,6 +71,11 @@ class Start:
         nothing = np.zeros((0, meta.dim), np.float32)
         lexicon = bank.lexicon() if searchable else None
         return cls(index.path, meta, bank, encoder, State(vectors, nothing), last, lexicon)
+
+    @property
+    def score(self) -> Score:
+        """How the index scores a standard question by its phrasings."""
+        return cast(Score, self.meta.score)
 
     def beside(self, state: State) -> Beside | None:
         """What counts beside vectors in a state."""
