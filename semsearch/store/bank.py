@@ -7,7 +7,6 @@ import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from threading import RLock
 
@@ -19,51 +18,10 @@ from semsearch.store import meta as meta_table
 from semsearch.store.columns import Columns
 from semsearch.store.connection import DATABASE, connect_reader, damaged, sqlite_errors
 from semsearch.store.meta import Meta
-from semsearch.store.rows import checksum, label_of, load_vectors
+from semsearch.store.rows import PhrasingRow, QuestionRow, all_are, checksum, intact, load_vectors
 from semsearch.types import Ids, StandardQuestion, Vectors
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class QuestionRow:
-    """One row of `questions`; `fields` is JSON text."""
-
-    id: int
-    key: str
-    question: str
-    answer: str
-    fields: str
-    hash: str
-    checksum: int
-
-    def is_intact(self) -> bool:
-        """Whether the row is what was written."""
-        texts = (self.key, self.question, self.answer, self.fields, self.hash)
-        return _all_are(str, texts) and self.checksum == checksum(self.id, *texts)
-
-
-@dataclass(frozen=True, slots=True)
-class PhrasingRow:
-    """One row of `phrasings`; `vector` is float32 bytes."""
-
-    id: int
-    question_id: int
-    text: str
-    vector: bytes
-    checksum: int
-
-    @property
-    def label(self) -> int:
-        return label_of(self.question_id, self.id)
-
-    def is_intact(self) -> bool:
-        """Whether the row is what was written."""
-        return (
-            _all_are(str, [self.text])
-            and _all_are(bytes, [self.vector])
-            and self.checksum == checksum(self.id, self.question_id, self.text, self.vector)
-        )
 
 
 _QUESTION = "SELECT id, key, question, answer, fields, hash, checksum FROM questions"
@@ -169,7 +127,7 @@ class BankReader:
         """Labels (n,) in the snapshot whose phrasings have been removed since."""
         rows = self._connection.execute("SELECT label FROM tombstones").fetchall()
         labels = [label for (label,) in rows]
-        if not _all_are(int, labels) or (len(labels), sum(labels)) != (
+        if not all_are(int, labels) or (len(labels), sum(labels)) != (
             meta.tombstones,
             meta.tombstone_sum,
         ):
@@ -331,14 +289,14 @@ class BankReader:
     def _phrasings(self, query: str, values: Sequence[object]) -> Iterator[PhrasingRow]:
         for values_ in self._connection.execute(query, values):
             row = PhrasingRow(*values_)
-            if not _is_intact(row):
+            if not intact(row):
                 raise self._damaged(f"phrasing {row.id} does not match its checksum")
             yield row
 
     def _questions(self, query: str, values: Sequence[object]) -> Iterator[QuestionRow]:
         for values_ in self._connection.execute(query, values):
             row = QuestionRow(*values_)
-            if not _is_intact(row):
+            if not intact(row):
                 raise self._damaged(f"standard question {row.id} does not match its checksum")
             yield row
 
@@ -356,15 +314,3 @@ class BankReader:
 def no_index(directory: Path) -> str:
     """The message for a path that holds no index."""
     return f"{directory}: there is no index here. Make one with: semsearch build TABLE {directory}"
-
-
-def _all_are(kind: type, values: Iterable[object]) -> bool:
-    # SQLite types are per value: a flipped bit can make a BLOB of a text, with the same bytes.
-    return all(isinstance(value, kind) for value in values)
-
-
-def _is_intact(row: QuestionRow | PhrasingRow) -> bool:
-    try:
-        return row.is_intact()
-    except (TypeError, ValueError):
-        return False  # a number where text was, or text that is no number

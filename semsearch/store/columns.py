@@ -16,17 +16,15 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from semsearch.errors import DataError
 from semsearch.store.condition import Condition
 from semsearch.store.guard import Guard
+from semsearch.store.rows import QuestionRow
 from semsearch.types import Ids
-
-if TYPE_CHECKING:
-    from semsearch.store.bank import QuestionRow
 
 log = logging.getLogger(__name__)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -95,3 +97,58 @@ def load_vectors(blobs: list[bytes], dim: int) -> Vectors:
     """
     joined = np.frombuffer(b"".join(blobs), dtype="<f4")
     return joined.reshape(len(blobs), dim).astype(np.float32, copy=False)
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionRow:
+    """One row of `questions`; `fields` is JSON text."""
+
+    id: int
+    key: str
+    question: str
+    answer: str
+    fields: str
+    hash: str
+    checksum: int
+
+    def is_intact(self) -> bool:
+        """Whether the row is what was written."""
+        texts = (self.key, self.question, self.answer, self.fields, self.hash)
+        return all_are(str, texts) and self.checksum == checksum(self.id, *texts)
+
+
+@dataclass(frozen=True, slots=True)
+class PhrasingRow:
+    """One row of `phrasings`; `vector` is float32 bytes."""
+
+    id: int
+    question_id: int
+    text: str
+    vector: bytes
+    checksum: int
+
+    @property
+    def label(self) -> int:
+        return label_of(self.question_id, self.id)
+
+    def is_intact(self) -> bool:
+        """Whether the row is what was written."""
+        return (
+            all_are(str, [self.text])
+            and all_are(bytes, [self.vector])
+            and self.checksum == checksum(self.id, self.question_id, self.text, self.vector)
+        )
+
+
+def all_are(kind: type, values: Iterable[object]) -> bool:
+    """Whether values are of one kind."""
+    # SQLite types are per value: a flipped bit can make a BLOB of a text, with the same bytes.
+    return all(isinstance(value, kind) for value in values)
+
+
+def intact(row: QuestionRow | PhrasingRow) -> bool:
+    """Whether a row is what was written, whatever it holds now."""
+    try:
+        return row.is_intact()
+    except (TypeError, ValueError):
+        return False  # a number where text was, or text that is no number

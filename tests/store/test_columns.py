@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from semsearch.errors import CorruptIndexError, DataError
 from semsearch.store import BankReader, BankWriter, Change, Columns, Condition, Where
-from semsearch.store.bank import QuestionRow
+from semsearch.store.rows import QuestionRow
 from semsearch.types import StandardQuestion
 from tests.store.test_store import META, _vectors
 
