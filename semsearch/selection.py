@@ -53,7 +53,7 @@ class Selection:
 
 
 def keep_vectors(parts: Sequence[Neighbours]) -> bool:
-    """Whether the vectors are in all of them as they were encoded, but for rounding to 16 bits."""
+    """Whether the vectors are in all of them as they were encoded, but for rounding."""
     return all(part.keeps_vectors for part in parts)
 
 

@@ -124,6 +124,11 @@ def test_many_vectors_get_clusters_by_themselves(
         assert index.info()["factory"].startswith("IVF")
         assert index.report.encoded == 1
         assert [keys[0] for keys in _answers(index, QUERIES)] == [keys[0] for keys in before]
+        index.remove(before[0][:1])
+        assert _answers(index, QUERIES)[0][0] == before[0][1]
+        (found,) = index.search(QUERIES[:1], 3, where="key < 'q2'")
+        assert len(found.hits) == 3 and all(hit.key < "q2" for hit in found.hits)
+        assert index.verify().ok
 
 
 @pytest.mark.parametrize("factory", ["Nonsense", "HNSW8 nprobe=3", "IVF8,PQ5"])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from semsearch.ann import setting as settings
+from semsearch.ann import twofold
 from semsearch.ann.library import faiss, threads
 from semsearch.ann.setting import Setting
 from semsearch.errors import DeviceError
@@ -45,11 +46,14 @@ def _with_gpu(labels: Ids, vectors: Vectors, setting: Setting, device: Device) -
     inner = settings.make(setting, vectors.shape[1])
     index = faiss().IndexIDMap(inner)
 
+    def learn() -> None:
+        settings.learn(inner, vectors)
+
     def fill() -> None:
-        index.add_with_ids(vectors, labels)
+        _add(index, labels, vectors)
 
     try:
-        if not gpu.filled(inner, vectors, setting.links, device, fill):
+        if not gpu.filled(inner, vectors, setting.links, device, learn, fill):
             return None
     except (*gpu.Failure, DeviceError) as error:
         _log.warning(
@@ -67,5 +71,12 @@ def _with_gpu(labels: Ids, vectors: Vectors, setting: Setting, device: Device) -
 
 def _labelled(inner: Any, labels: Ids, vectors: Vectors) -> Any:
     index = faiss().IndexIDMap(inner)
-    index.add_with_ids(vectors, labels)
+    _add(index, labels, vectors)
     return index
+
+
+def _add(index: Any, labels: Ids, vectors: Vectors) -> None:
+    if twofold.is_twofold(index.index):
+        twofold.add(index, labels, vectors)
+    else:
+        index.add_with_ids(vectors, labels)

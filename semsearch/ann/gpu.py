@@ -16,8 +16,9 @@ import numpy as np
 
 from semsearch.ann import cards, placing
 from semsearch.ann.library import faiss
-from semsearch.ann.parameters import keeps_vectors, refined, stored
+from semsearch.ann.parameters import keeps_vectors, stored
 from semsearch.ann.placing import Gpus, Place, Shape
+from semsearch.ann.twofold import base_of, dimension, is_twofold
 from semsearch.errors import DeviceError
 from semsearch.types import Device, Ids, Scores, Vectors
 
@@ -88,7 +89,7 @@ def shape_of(index: Any) -> Shape:
     links = base.hnsw.nb_neighbors(0) if isinstance(base, library.IndexHNSWCagra) else 0
     return Shape(
         n=int(index.ntotal),
-        dim=int(index.d),
+        dim=dimension(index),
         keeps_vectors=keeps_vectors(index),
         clusters_bytes=int(ivf.code_size) if ivf is not None else 0,
         links=links,
@@ -150,7 +151,7 @@ class Resident:
 
     def _flat(self, index: Any) -> Any:
         """Every vector, in 16 bits."""
-        library, kept, place = faiss(), refined(index), self.place
+        library, dim, place = faiss(), dimension(index), self.place
         parts = []
         sharded = place.spread == "shards"
         edges = np.linspace(0, index.ntotal, len(place.cards) + 1).astype(np.int64)
@@ -158,19 +159,17 @@ class Resident:
             config = library.GpuIndexFlatConfig()
             config.device, config.useFloat16, config.use_cuvs = card, True, False
             part = library.GpuIndexFlat(
-                self._resources[number], index.d, library.METRIC_INNER_PRODUCT, config
+                self._resources[number], dim, library.METRIC_INNER_PRODUCT, config
             )
             first, last = edges[number : number + 2] if sharded else (0, index.ntotal)
             # At once: what is added bit by bit is copied, on the card, each time it grows.
-            part.add(stored(kept, int(first), int(last)))
+            part.add(stored(index, int(first), int(last)))
             parts.append(part)
         if place.spread == "one":
             return parts[0]
         # One thread for each card; rows of a shard are counted on from the one before.
         joined = (
-            library.IndexShards(index.d, True, True)
-            if sharded
-            else library.IndexReplicas(index.d, True)
+            library.IndexShards(dim, True, True) if sharded else library.IndexReplicas(dim, True)
         )
         for part in parts:
             joined.addIndex(part)
@@ -200,6 +199,8 @@ def _graph_parameters(index: Any) -> Any:
 def _base(index: Any) -> Any:
     """What finds candidates: an index, or the one below its refinement."""
     library, index = faiss(), faiss().downcast_index(index)
+    if is_twofold(index):
+        return base_of(index)
     if isinstance(index, library.IndexRefine):
         return library.downcast_index(index.base_index)
     return index
@@ -217,7 +218,12 @@ def _clusters(base: Any) -> Any:
 
 
 def filled(
-    index: Any, vectors: Vectors, links: int, device: Device, fill: Callable[[], None]
+    index: Any,
+    vectors: Vectors,
+    links: int,
+    device: Device,
+    learn: Callable[[], None],
+    fill: Callable[[], None],
 ) -> bool:
     """Fill an empty CPU index with the help of a GPU; whether it was.
 
@@ -229,7 +235,8 @@ def filled(
     Args:
         index: trained on nothing and empty; what it holds after a failure is not to be used.
         links: of each vector, where it is a CAGRA graph; else 0.
-        fill: adds the vectors (n, d) to it.
+        learn: trains it on the vectors (n, d).
+        fill: adds them to it.
 
     Raises:
         DeviceError: "cuda" finds no GPU.
@@ -238,7 +245,11 @@ def filled(
     ivf = clusters_of(index)
     if not links and ivf is None:
         return False
-    pays = links or device == "cuda" or placing.pays_to_train(len(vectors), index.d, ivf.nlist)
+    pays = (
+        links
+        or device == "cuda"
+        or placing.pays_to_train(len(vectors), vectors.shape[1], ivf.nlist)
+    )
     gpus = found(device) if pays else None
     if gpus is None:
         return False
@@ -249,7 +260,7 @@ def filled(
         return gpus.graphs
     resources = faiss().StandardGpuResources()
     with _learning(ivf, faiss().index_cpu_to_gpu(resources, card, ivf.quantizer)):
-        index.train(vectors)
+        learn()
     if ivf.by_residual:
         fill()
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import zlib
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from semsearch.ann import building, parameters, pieces
+from semsearch.ann import building, parameters, pieces, twofold
 from semsearch.ann import setting as settings
 from semsearch.ann.flat import nearest
 from semsearch.ann.library import faiss, threads
@@ -94,12 +95,11 @@ class Neighbours:
         Args:
             among: (len,) which of them; None gives all.
         """
-        kept = refined(self._inner)
         if among is None:
-            found = kept.reconstruct_n(0, len(self))
-        else:
-            found = kept.reconstruct_batch(np.flatnonzero(among))
-        return np.asarray(found, dtype=np.float32)
+            found = stored(self._inner, 0, len(self))
+            return found.copy() if self.exact else found
+        found = refined(self._inner).reconstruct_batch(np.flatnonzero(among))
+        return twofold.joined(self._inner, found)
 
     @cached_property
     def exact(self) -> bool:
@@ -113,7 +113,7 @@ class Neighbours:
 
     @property
     def rounding(self) -> float:
-        """By how much a number of unit vectors that are kept in 16 bits may differ; 0 if not."""
+        """By how much a number of a unit vector may differ that is not kept whole; else 0."""
         return parameters.rounding(self._inner)
 
     @cached_property
@@ -177,7 +177,8 @@ class Neighbours:
             scores, rows = self._take_out(queries, n, self._hidden)
         else:
             params = search_parameters(self._inner, self._selector)
-            scores, rows = self._inner.search(queries, n, params=params)
+            asked = np.tile(queries, 2) if self._twofold else queries
+            scores, rows = self._inner.search(asked, n, params=params)
         return self._completed(queries, n, scores, rows)
 
     def _completed(self, queries: Vectors, n: int, scores: Scores, rows: Ids) -> tuple[Scores, Ids]:
@@ -198,6 +199,10 @@ class Neighbours:
     def _matrix(self) -> Vectors:
         """The vectors (n, d) of a Flat index, where they are."""
         return stored(self._inner, 0, len(self))
+
+    @cached_property
+    def _twofold(self) -> bool:
+        return twofold.is_twofold(self._inner)
 
     @cached_property
     def _n_hidden(self) -> int:
@@ -241,17 +246,34 @@ class Neighbours:
         Raises:
             CorruptIndexError: the file is missing, or no FAISS index.
         """
-        library = faiss()
         try:
             if path.stat().st_size < _MAPPED_FROM:
-                index = library.deserialize_index(np.fromfile(path, dtype=np.uint8))
+                index = faiss().deserialize_index(np.fromfile(path, dtype=np.uint8))
             else:
-                index = library.read_index(str(path), library.IO_FLAG_MMAP_IFC)
+                index = _mapped(path)
         except OSError as error:
             raise CorruptIndexError(f"{path}: {error.strerror}") from error
         except RuntimeError as error:
             raise CorruptIndexError(f"{path}: the file is not what was written") from error
         return cls(index)
+
+
+def _mapped(path: Path) -> Any:
+    """An index that reads its vectors where they are in a file.
+
+    FAISS copies codes that it wants otherwise; what they were copied from is given back.
+
+    Raises:
+        OSError, RuntimeError: it cannot be read, or is no index.
+    """
+    with path.open("rb") as file:
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    data = np.frombuffer(pages, np.uint8)
+    index = faiss().read_index(faiss().ZeroCopyIOReader(faiss().swig_ptr(data), len(data)))
+    index.referenced_objects = [pages]  # FAISS's name for what must stay as long as an index
+    if hasattr(pages, "madvise"):
+        pages.madvise(mmap.MADV_DONTNEED)
+    return index
 
 
 def check_file(path: Path, size_bytes: int, crc32: int) -> None:

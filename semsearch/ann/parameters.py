@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from semsearch.ann import twofold
 from semsearch.ann.library import faiss
 from semsearch.types import Ids, Scores, Vectors
 
@@ -46,7 +47,9 @@ def refined(index: Any) -> Any:
 
 
 def rounding(index: Any) -> float:
-    """By how much a number of unit vectors that are kept in 16 bits may differ; 0 if not."""
+    """By how much a number of unit vectors that are kept in 16 or 12 bits may differ; 0 if not."""
+    if twofold.is_twofold(index):
+        return twofold.rounding(index)
     kept, library = refined(index), faiss()
     halves = library.ScalarQuantizer.QT_fp16
     if isinstance(kept, library.IndexScalarQuantizer) and kept.sq.qtype == halves:
@@ -61,6 +64,8 @@ def keeps_vectors(index: Any) -> bool:
 
 def stored(index: Any, first: int, last: int) -> Vectors:
     """Vectors (last - first, d) as an index keeps them; those of a Flat one where they are."""
+    if twofold.is_twofold(index):
+        return twofold.stored(index, first, last)
     kept = refined(index)
     if not isinstance(kept, faiss().IndexFlat):
         return np.asarray(kept.reconstruct_n(first, last - first), np.float32)
@@ -75,6 +80,7 @@ def score(index: Any, queries: Vectors, rows: Ids) -> Scores:
         (m, n); -inf for row -1.
     """
     library, kept = faiss(), refined(index)
+    queries = twofold.asked(index, queries)
     queries, rows = np.ascontiguousarray(queries), np.ascontiguousarray(rows)
     scores = np.empty(rows.shape, np.float32)
     if isinstance(kept, library.IndexFlat):
@@ -97,7 +103,7 @@ def search_all(index: Any, queries: Vectors, n: int, selector: Any) -> tuple[Sco
     """What `index.search` gives when it looks at every row."""
     library, index = faiss(), faiss().downcast_index(index)
     if isinstance(index, library.IndexRefine):
-        return search_all(index.refine_index, queries, n, selector)
+        return search_all(index.refine_index, twofold.asked(index, queries), n, selector)
     if isinstance(index, library.IndexPreTransform):
         for i in range(index.chain.size()):
             queries = index.chain.at(i).apply(queries)

@@ -47,7 +47,7 @@ class Shape:
     """An index, as far as it matters for where it fits.
 
     Attributes:
-        keeps_vectors: whether the vectors are in it as they were added, or in 16 bits.
+        keeps_vectors: whether the vectors are in it as they were added, or in 16 or 12 bits.
         clusters_bytes: of a vector in its lists, where it has clusters that FAISS has for GPUs,
             too; 0 where it has none.
         links: of each vector in a CAGRA graph; 0 where it is none.

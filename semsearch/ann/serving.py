@@ -17,6 +17,7 @@ import numpy as np
 from semsearch.ann import gpu, placing
 from semsearch.ann.library import faiss
 from semsearch.ann.parameters import score
+from semsearch.ann.twofold import dimension
 from semsearch.types import Device, Ids, Mask, Scores, Vectors
 
 _log = logging.getLogger("semsearch")
@@ -86,7 +87,9 @@ class Serving:
     def _is_due(self) -> bool:
         if self._device == "cuda":
             return True
-        return self._cpu_seconds > placing.moving_seconds(self._index.ntotal, self._index.d)
+        return self._cpu_seconds > placing.moving_seconds(
+            self._index.ntotal, dimension(self._index)
+        )
 
     def _exact(
         self, resident: gpu.Resident, queries: Vectors, n: int, hidden: Mask | None, visible: int

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from semsearch.ann import twofold
 from semsearch.ann.library import faiss
 from semsearch.errors import FactoryError
 
@@ -59,23 +60,26 @@ def automatic(n: int, dim: int) -> Setting:
     """The setting for n vectors of dim dimensions, where nobody asked for one.
 
     Clusters of 4-bit product codes, which the processor compares 32 at a time, find candidates, and
-    the vectors themselves, in 16 bits, decide among them (André et al. 2017, arXiv:1704.07355).
+    the vectors themselves, in 12 bits, decide among them (André et al. 2017, arXiv:1704.07355).
     Among 100,000 to 1,000,000 sentences this finds 99% of the ten nearest:
     benchmarks/neighbours.py.
     """
     if n * dim * 4 <= _FLAT_BYTES:
         return EXACT
     lists = 1 << round(math.log2(0.8 * math.sqrt(n)))
-    return clusters(lists, dim, ",Refine(SQfp16)", lists * 3 // 8)
+    return clusters(lists, dim, twofold.REFINEMENT, lists * 3 // 8, again=25)
 
 
-def clusters(lists: int, dim: int, refinement: str, nprobe: int) -> Setting:
+def clusters(lists: int, dim: int, refinement: str, nprobe: int, again: int = 20) -> Setting:
     """Clusters of 4-bit product codes, one code for two dimensions where they can be split so.
 
     Coarser codes lose more neighbours, the larger the bank is.
+
+    Args:
+        again: how many candidates for each neighbour are scored by the refinement.
     """
     factory = f"IVF{lists},PQ{dim // 2 if dim % 2 == 0 else dim}x4fs{refinement}"
-    return Setting(factory, f"nprobe={nprobe},k_factor_rf=20")
+    return Setting(factory, f"nprobe={nprobe},k_factor_rf={again}")
 
 
 def check(setting: Setting, dim: int) -> None:
@@ -107,7 +111,10 @@ def make(setting: Setting, dim: int) -> Any:
         configure_graph(index, setting)
         return index
     try:
-        index = library.index_factory(dim, setting.factory, library.METRIC_INNER_PRODUCT)
+        if setting.factory.endswith(twofold.REFINEMENT):
+            index = twofold.make(dim, setting.factory)
+        else:
+            index = library.index_factory(dim, setting.factory, library.METRIC_INNER_PRODUCT)
     except RuntimeError as error:  # what FAISS throws for everything
         raise _refused(setting, dim, error) from error
     _keep_quiet(index)
@@ -152,11 +159,23 @@ def train(index: Any, vectors: Any, setting: Setting) -> None:
         FactoryError: there are too few.
     """
     try:
-        index.train(vectors)
+        learn(index, vectors)
     except RuntimeError as error:
         raise FactoryError(
             f"{len(vectors):,} vectors are too few for {setting.factory}: {_reason(error)}."
         ) from error
+
+
+def learn(index: Any, vectors: Any) -> None:
+    """The same, as FAISS says it.
+
+    Raises:
+        RuntimeError: there are too few.
+    """
+    if twofold.is_twofold(index):
+        twofold.train(index, vectors)
+    else:
+        index.train(vectors)
 
 
 def _keep_quiet(index: Any) -> None:

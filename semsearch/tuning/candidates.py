@@ -13,6 +13,8 @@ _LINK_BYTES = 8 * _LINKS + 20
 """Of a graph, by vector: twice the links in its lowest layer, and what the others take."""
 _LABEL_BYTES = 8
 _K = 10  # neighbours, of which k_factor_rf is a multiple
+_REFINEMENTS = ((",RFlat", 4), (",Refine(SQfp16)", 2), (",Refine(SQ12)", 1.5), (",Refine(SQ8)", 1))
+"""What decides among candidates, and its bytes for each number of a vector."""
 _SMALL = 2_000
 """Fewer vectors are all looked at in a moment, and too few to learn clusters from."""
 
@@ -32,8 +34,8 @@ class Candidate:
 def candidates(n: int, dim: int, bytes_per_vector: float = float("inf")) -> Iterator[Candidate]:
     """Kinds of index for n vectors that take no more than so many bytes each, or nearly.
 
-    Where the vectors themselves, or 16 or 8 bits of each number, find room beside the codes, they
-    decide among the candidates that the codes give.
+    Where the vectors themselves, or 16, 12 or 8 bits of each number, find room beside the codes,
+    they decide among the candidates that the codes give.
     """
     for name, size in (("Flat", 4 * dim), ("SQfp16", 2 * dim), ("SQ8", dim)):
         if size + _LABEL_BYTES <= bytes_per_vector:
@@ -84,8 +86,8 @@ def _clusters(lists: int, dim: int) -> Iterator[tuple[str, int, int, int]]:
 
 def _refined(base: str, size: int, dim: int, most: float) -> str | None:
     """The factory with the most exact scores that there is room for."""
-    for name, more in ((",RFlat", 4 * dim), (",Refine(SQfp16)", 2 * dim), (",Refine(SQ8)", dim)):
-        if size + more + _LABEL_BYTES <= most:
+    for name, more in _REFINEMENTS:
+        if size + more * dim + _LABEL_BYTES <= most:
             return base + name
     return base if size + _LABEL_BYTES <= most else None
 

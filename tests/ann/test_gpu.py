@@ -17,7 +17,8 @@ from tests.ann.fake_gpu import GIB, Fake, install, install_graphs, out_of_memory
 
 N, DIM = 2_500, 32
 LABELS = np.arange(N, dtype=np.int64) + (7 << 40)
-AUTO = Setting("IVF16,PQ16x4fs,Refine(SQfp16)", "nprobe=16,k_factor_rf=20")
+HALVES = Setting("IVF16,PQ16x4fs,Refine(SQfp16)", "nprobe=16,k_factor_rf=20")
+AUTO = Setting("IVF16,PQ16x4fs,Refine(SQ12)", "nprobe=16,k_factor_rf=25")
 
 
 def _unit(n: int, seed: int = 0) -> np.ndarray:
@@ -132,10 +133,11 @@ def test_a_faiss_that_cannot_be_loaded_is_one_line(
         library.faiss.cache_clear()
 
 
+@pytest.mark.parametrize("setting", [HALVES, AUTO])
 def test_clusters_are_learnt_and_filled_on_the_card_with_the_most_room(
-    fake: Fake, tmp_path: Path
+    fake: Fake, tmp_path: Path, setting: Setting
 ) -> None:
-    built = Neighbours.build(LABELS, VECTORS, AUTO, "cuda")
+    built = Neighbours.build(LABELS, VECTORS, setting, "cuda")
     assert fake.made == [("IndexFlat", 1), ("IndexFlat", 1)]  # to learn, and to fill
     assert _recall(built.search(QUERIES, 10)[1]) > 0.97
     # What is left is the CPU's own index, and it is written and read as such.
@@ -257,7 +259,9 @@ def _real() -> placing.Gpus:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("setting", [Setting("Flat"), AUTO, Setting("IVF16,Flat", "nprobe=16")])
+@pytest.mark.parametrize(
+    "setting", [Setting("Flat"), HALVES, AUTO, Setting("IVF16,Flat", "nprobe=16")]
+)
 @pytest.mark.parametrize("share", [1.0, 0.5])
 def test_a_real_gpu_finds_what_is_true(setting: Setting, share: float) -> None:
     _real()
@@ -268,7 +272,7 @@ def test_a_real_gpu_finds_what_is_true(setting: Setting, share: float) -> None:
     expected = np.sort(true, axis=1)[:, ::-1][:, :10]
     np.testing.assert_allclose(scores, expected, atol=1e-3)
     found = np.take_along_axis(true, labels - LABELS[0], 1)
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(found, expected, atol=4e-4 if setting == AUTO else 1e-4)
     assert served._serving is not None and served._serving._resident is not None
 
 

@@ -154,6 +154,7 @@ SETTINGS = [
     "PCA8,HNSW16_SQ8,RFlat efSearch=100,k_factor_rf=20",
     "IVF8,SQ8 nprobe=6",
     "IVF8,PQ8x4fs,Refine(SQfp16) nprobe=6,k_factor_rf=8",
+    "IVF8,PQ8x4fs,Refine(SQ12) nprobe=6,k_factor_rf=8",
 ]
 
 
@@ -205,7 +206,7 @@ def test_what_is_hidden_need_not_be_there() -> None:
     assert all(len(set(row[row >= 0])) == 100 for row in labels)
 
 
-@pytest.mark.parametrize("setting", ["Flat", "PCA8,HNSW16_SQ8,RFlat efSearch=100,k_factor_rf=8"])
+@pytest.mark.parametrize("setting", SETTINGS)
 def test_a_mapped_file_answers_as_one_that_was_read(
     setting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,15 +232,35 @@ def test_a_refined_index_keeps_vectors_and_scores_as_they_are() -> None:
     assert not Neighbours.build(MANY, vectors, Setting("SQ8")).keeps_vectors
 
 
-def test_vectors_kept_in_16_bits_differ_by_no_more_than_they_say() -> None:
+@pytest.mark.parametrize("refinement", [",Refine(SQfp16)", ",Refine(SQ12)"])
+def test_vectors_kept_in_fewer_bits_differ_by_no_more_than_they_say(refinement: str) -> None:
     vectors, queries = _unit(600, 16), _unit(5, 16, seed=1)
-    halves = Neighbours.build(MANY, vectors, clusters(8, 16, ",Refine(SQfp16)", 8))
-    assert halves.keeps_vectors and not halves.exact
-    assert 0 < np.abs(halves.vectors() - vectors).max() <= halves.rounding
-    scores, labels = halves.search(queries, 9)
+    fewer = Neighbours.build(MANY, vectors, clusters(8, 16, refinement, 8))
+    assert fewer.keeps_vectors and not fewer.exact
+    assert 0 < np.abs(fewer.vectors() - vectors).max() <= fewer.rounding < 4e-4
+    some = np.arange(600) % 7 == 0
+    np.testing.assert_array_equal(fewer.vectors(some), fewer.vectors()[some])
+    scores, labels = fewer.search(queries, 9)
     true = (queries[:, None] * vectors[(labels - (7 << 40)) // 3]).sum(axis=2)
     np.testing.assert_allclose(scores, true, atol=1e-3)
     assert Neighbours.build(MANY, vectors).rounding == 0
+
+
+def test_a_number_that_is_the_same_in_every_vector_is_kept_in_12_bits() -> None:
+    vectors = _unit(600, 16)
+    vectors[:, 3] = 0.25
+    fewer = Neighbours.build(MANY, vectors, clusters(8, 16, ",Refine(SQ12)", 8))
+    np.testing.assert_allclose(fewer.vectors()[:, 3], 0.25, atol=1e-6)
+    assert np.abs(fewer.vectors() - vectors).max() <= fewer.rounding
+
+
+def test_12_bits_take_three_quarters_of_16() -> None:
+    labels, vectors = np.arange(6000), _unit(6000, 16)
+    sizes = [
+        Neighbours.build(labels, vectors, Setting(f"PQ8x4,Refine(SQ{bits})")).size_bytes
+        for bits in ("fp16", "12")
+    ]
+    assert sizes[0] - sizes[1] == pytest.approx(6000 * 16 / 2, rel=0.1)
 
 
 def test_a_setting_is_read_back_as_it_is_written() -> None:
