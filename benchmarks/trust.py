@@ -8,7 +8,8 @@ there is also a half: half of the standard questions are removed, so that about 
 have none, on topics that the bank is full of. And there is a small bank of each: 30 standard
 questions with 15 phrasings, and as many queries without an answer as with one. Labels are dev and
 oos_dev of clinc150 and its half, elsewhere every other test query; the figures are then of the
-rest. No out-of-scope label is seen by a calibration on the bank or on a log.
+rest. No out-of-scope label is seen by a calibration on the bank or on a log. The calibration error
+is also that of the same queries, weighed as if other shares of them had no answer.
 
 Baseline, in the same run: a threshold of the bare cosine, chosen on the same queries by the same
 rule.
@@ -48,6 +49,8 @@ SAMPLES = ("shop", "bank_zh")
 FEW, PHRASINGS = 30, 15
 SEED = 0
 PRECISION = 0.95
+SHARES = (0.1, 1 / 3, 0.5, 2 / 3)
+"""Of queries without an answer, at which the calibration error is computed, too."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +172,7 @@ def _measured(
     precise = calibrate(index, rows or None, log=log, precision=PRECISION, seed=SEED)
     promise = measure(judged(confidence), precise.calibration.threshold)
     oracle = Curve.of(judged(confidence))
+    shares = SHARES if (~answerable).any() else ()
     return {
         "answerable": int(answerable.sum()),
         "unanswerable": int((~answerable).sum()),
@@ -182,6 +186,10 @@ def _measured(
         "cosine_in_scope_accuracy": by_cosine["right"].to_dict(),
         "cosine_out_of_scope_recall": by_cosine["refused"].to_dict(),
         "calibration_error": round(reliability(judged(confidence))[1], 4),
+        "calibration_error_at": {
+            f"{share:.2f}": round(reliability(judged(confidence).at_share(share))[1], 4)
+            for share in shares
+        },
         "promised": precise.promised,
         "precision": promise["precision"].to_dict(),
         "coverage": promise["coverage"].to_dict(),

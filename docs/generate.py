@@ -282,6 +282,20 @@ def _trust(way: str) -> str:
     return results.table(columns, rows)
 
 
+def _trust_shares() -> str:
+    """The calibration error of a bank that calibrated itself, at other shares than it assumed."""
+    rows = []
+    for row in results.result("trust")["rows"]:
+        errors = row.get("calibration_error_at")
+        if errors and row["calibrated_on"] == "the bank itself" and "sample" not in row["bank"]:
+            assumed = f"{row['assumed_unanswerable']:.0%}"
+            found = [f"{error:.3f}" for error in errors.values()]
+            rows.append([row["encoder"], row["bank"], assumed, *found])
+    columns = ["encoder", "bank", "assumed", *(f"{share} have none" for share in
+               ("one in ten", "a third", "half", "two thirds"))]  # fmt: skip
+    return results.table(columns, rows)
+
+
 def review() -> str:
     """What was found of planted faults, and what besides."""
     kinds = ("duplicate", "contradiction", "misfiled")
@@ -494,6 +508,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     ),
     "hybrid.cost": hybrid_cost,
     "trust.bank": lambda: _trust("the bank itself"),
+    "trust.shares": _trust_shares,
     "trust.log": lambda: _trust("the bank and a log"),
     "trust.labels": lambda: _trust("labels"),
     "review": review,

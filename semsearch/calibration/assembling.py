@@ -19,10 +19,8 @@ UNANSWERABLE = 0.1
 LEAST_UNANSWERABLE = 0.05
 """The same, at least, where labels say less: few owners label what they cannot answer."""
 
-PROMISED = 0.6
-"""Share of queries without an answer for which a precision is promised where no labels say it."""
-
-_OF_SMALL = 0.3  # the same of a small bank
+_OF_SMALL = 0.5  # the same of a small bank; of live ones it is a third to two thirds
+_PROMISED, _PROMISED_OF_SMALL = 0.6, 0.7
 _SMALL, _LARGE = 1000, 5000  # phrasings
 _LEAST = 20  # labelled queries of a kind that say something by themselves
 _BACKGROUND = 200.0  # labelled queries that the bank's own count for beside labels
@@ -46,9 +44,18 @@ def assumed_unanswerable(phrasings: int) -> float:
     Banks grow with what people ask: one of few phrasings has seen little of it, and is asked more
     that it does not have.
     """
+    return _by_size(phrasings, _OF_SMALL, UNANSWERABLE)
+
+
+def promised_unanswerable(phrasings: int) -> float:
+    """The share of queries without an answer for which a precision is promised, two decimals."""
+    return _by_size(phrasings, _PROMISED_OF_SMALL, _PROMISED)
+
+
+def _by_size(phrasings: int, small: float, large: float) -> float:
+    """What is so much of a small bank, so much of a large one, and in between by the logarithm."""
     size = np.clip(phrasings, _SMALL, _LARGE)
-    bounds = np.log([_SMALL, _LARGE])
-    return round(float(np.interp(np.log(size), bounds, [_OF_SMALL, UNANSWERABLE])), 2)
+    return round(float(np.interp(np.log(size), np.log([_SMALL, _LARGE]), [small, large])), 2)
 
 
 def assemble(
@@ -75,7 +82,8 @@ def assemble(
     """
     if labels is None:
         if unanswerable is None:
-            return _of_the_bank(index, made, assumed_unanswerable(phrasings), PROMISED, hard)
+            shares = assumed_unanswerable(phrasings), promised_unanswerable(phrasings)
+            return _of_the_bank(index, made, *shares, hard)
         return _of_the_bank(index, made, unanswerable, unanswerable, hard)
     n_with = int(labels.answerable.sum())
     n_without = len(labels) - n_with
@@ -86,25 +94,26 @@ def assemble(
     notes = _copied(labels)
     own_share = n_without / len(labels)
     share = max(own_share, LEAST_UNANSWERABLE) if unanswerable is None else unanswerable
+    at_most = promised_unanswerable(phrasings) if unanswerable is None else unanswerable
+    promised: float | None = at_most
     background = _BACKGROUND * (1 - share)
     if n_without >= _LEAST:
         weights = np.where(labels.answerable, (1 - share) / n_with, share / n_without) * len(labels)
         bank = selfmade(made, background, _BACKGROUND * share, (False, False), hard)
         parts = [replace(labels, weights=weights), bank]
-        few = unanswerable is None and own_share < LEAST_UNANSWERABLE
-        promised = PROMISED if few else None
-        if few:
+        if unanswerable is None and own_share < LEAST_UNANSWERABLE:
             notes.append(
                 f"Only {own_share:.1%} of the labelled queries have no answer, fewer than real "
-                f"users ask. They were weighed {_as_if(share, PROMISED)}."
+                f"users ask. They were weighed {_as_if(share, at_most)}."
             )
+        else:
+            promised = None
     else:
         held_out = (n_with + background) * share / (1 - share) - n_without
         parts = [labels, selfmade(made, background, max(held_out, 0.0), (False, True), hard)]
-        promised = PROMISED if unanswerable is None else unanswerable
         notes.append(
             f"{n_without} of {len(labels)} labelled queries stand for those without an answer. "
-            f"Standard questions were held out instead, {_as_if(share, promised)}."
+            f"Standard questions were held out instead, {_as_if(share, at_most)}."
         )
     queries = {"answerable": n_with, "unanswerable": n_without}
     assumed = None if share == own_share and n_without >= _LEAST else share

@@ -32,7 +32,7 @@ _LABELS = {
     "--unanswerable",
     type=_SHARE,
     help="Share of all queries that has no answer, where LABELLED does not show it; without it, "
-    "0.1 is assumed of a bank of 5,000 phrasings, up to 0.3 of a smaller one.",
+    "0.1 is assumed of a bank of 5,000 phrasings, up to 0.5 of a smaller one.",
 )
 @click.option(
     "--log",

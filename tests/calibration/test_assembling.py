@@ -4,15 +4,20 @@ from itertools import pairwise
 
 import pytest
 
-from semsearch.calibration.assembling import UNANSWERABLE, assumed_unanswerable
+from semsearch.calibration.assembling import (
+    UNANSWERABLE,
+    assumed_unanswerable,
+    promised_unanswerable,
+)
 
 
-@pytest.mark.parametrize(("phrasings", "share"), [(2, 0.3), (1000, 0.3), (5000, 0.1), (10**6, 0.1)])
+@pytest.mark.parametrize(("phrasings", "share"), [(2, 0.5), (1000, 0.5), (5000, 0.1), (10**6, 0.1)])
 def test_a_small_bank_is_thought_to_be_asked_more_that_it_does_not_have(
     phrasings: int, share: float
 ) -> None:
     assert assumed_unanswerable(phrasings) == share
     assert share >= UNANSWERABLE
+    assert promised_unanswerable(phrasings) > share, "a promise is for worse days, too"
 
 
 def test_one_phrasing_more_changes_little() -> None:
