@@ -10,6 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from semsearch.ann import building, parameters, pieces, twofold
 from semsearch.ann import setting as settings
@@ -248,7 +249,7 @@ class Neighbours:
         """
         try:
             if path.stat().st_size < _MAPPED_FROM:
-                index = faiss().deserialize_index(np.fromfile(path, dtype=np.uint8))
+                index = _in_place(np.fromfile(path, dtype=np.uint8))
             else:
                 index = _mapped(path)
         except OSError as error:
@@ -256,6 +257,17 @@ class Neighbours:
         except RuntimeError as error:
             raise CorruptIndexError(f"{path}: the file is not what was written") from error
         return cls(index)
+
+
+def _in_place(data: NDArray[np.uint8]) -> Any:
+    """An index that reads its vectors where they are in the bytes of its file.
+
+    Raises:
+        RuntimeError: they are no index.
+    """
+    index = faiss().read_index(faiss().ZeroCopyIOReader(faiss().swig_ptr(data), len(data)))
+    index.referenced_objects = [data]  # FAISS's name for what must stay as long as an index
+    return index
 
 
 def _mapped(path: Path) -> Any:
@@ -268,9 +280,7 @@ def _mapped(path: Path) -> Any:
     """
     with path.open("rb") as file:
         pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    data = np.frombuffer(pages, np.uint8)
-    index = faiss().read_index(faiss().ZeroCopyIOReader(faiss().swig_ptr(data), len(data)))
-    index.referenced_objects = [pages]  # FAISS's name for what must stay as long as an index
+    index = _in_place(np.frombuffer(pages, np.uint8))
     if hasattr(pages, "madvise"):
         pages.madvise(mmap.MADV_DONTNEED)
     return index
