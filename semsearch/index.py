@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
 from semsearch import identity
-from semsearch.ann import Setting, require_gpu
+from semsearch.ann import Setting, preload, require_gpu
 from semsearch.answering import answer
 from semsearch.confidence import upkeep
 from semsearch.encoder import Encoder
@@ -307,6 +307,8 @@ class Index:
             raise ValueError(f"lexical must be one of {', '.join(LEXICAL)}, not {lexical!r}")
         condition = None if where is None else Condition.of(where)
         queries = [texts] if isinstance(texts, str) else list(texts)
+        if self._view is None:
+            preload()  # while the encoder is loaded
         vectors = self.encoder.encode(queries, kind="query")
         with self._reader.reading() as meta:
             if self._follow(meta):

@@ -1,6 +1,12 @@
 """Nearest neighbours with FAISS. This package is the only code that imports faiss."""
 
-from semsearch.ann.library import all_threads, require_faiss, require_gpu, using_threads
+from semsearch.ann.library import (
+    all_threads,
+    preload,
+    require_faiss,
+    require_gpu,
+    using_threads,
+)
 from semsearch.ann.neighbours import Neighbours, check_file, merge
 from semsearch.ann.setting import AUTO, EXACT, Setting, automatic, check, clusters
 
@@ -15,6 +21,7 @@ __all__ = [
     "check_file",
     "clusters",
     "merge",
+    "preload",
     "require_faiss",
     "require_gpu",
     "using_threads",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
+from threading import Thread
 from typing import Any
 
 from semsearch.errors import MissingExtraError, SemsearchError
@@ -29,6 +30,19 @@ def faiss() -> Any:
     # FAISS's own limit sends up to some hundred queries at once past BLAS, eight times as slow.
     module.cvar.distance_compute_blas_threshold = 1
     return module
+
+
+def preload() -> None:
+    """Begin to import the module, beside what else is to be loaded.
+
+    That it cannot be is said by `faiss`, when it is needed.
+    """
+
+    def load() -> None:
+        with suppress(SemsearchError):
+            faiss()
+
+    Thread(target=load, name="faiss").start()
 
 
 def require_faiss() -> None:

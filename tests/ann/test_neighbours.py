@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ from semsearch.ann import (
     check,
     check_file,
     clusters,
+    library,
     merge,
     neighbours,
 )
-from semsearch.errors import CorruptIndexError, FactoryError, StorageError
+from semsearch.errors import CorruptIndexError, FactoryError, MissingExtraError, StorageError
 
 
 def _unit(n: int, d: int = 8, seed: int = 0) -> np.ndarray:
@@ -292,3 +294,22 @@ def test_every_vector_is_searched_until_a_graph_pays() -> None:
     assert automatic(20_000, 1024) != EXACT
     for dim in (256, 384, 258, 255, 7):
         check(automatic(10_000_000, dim), dim)
+
+
+def test_faiss_is_imported_beside_other_work_and_its_absence_is_said_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, missing = threading.Event(), MissingExtraError("faiss", "cpu")
+
+    def absent() -> None:
+        asked.set()
+        raise missing
+
+    monkeypatch.setattr(library, "faiss", absent)
+    library.preload()  # an exception that nobody catches there fails a test
+    for thread in threading.enumerate():
+        if thread.name == "faiss":
+            thread.join()
+    assert asked.is_set()
+    with pytest.raises(MissingExtraError):
+        library.require_faiss()
