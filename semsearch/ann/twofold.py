@@ -46,10 +46,7 @@ def asked(index: Any, queries: Vectors) -> Vectors:
 
 def joined(index: Any, vectors: Vectors) -> Vectors:
     """Vectors (n, index.d) as any index keeps them, as they were added."""
-    if not is_twofold(index):
-        return vectors
-    dim = index.d // 2
-    return vectors[:, :dim] + vectors[:, dim:]
+    return _sum(vectors) if is_twofold(index) else vectors
 
 
 def stored(index: Any, first: int, last: int) -> Vectors:
@@ -57,9 +54,7 @@ def stored(index: Any, first: int, last: int) -> Vectors:
     found = np.empty((last - first, index.d // 2), np.float32)
     for start in range(first, last, _AT_ONCE):
         end = min(start + _AT_ONCE, last)
-        found[start - first : end - first] = joined(
-            index, _kept(index).reconstruct_n(start, end - start)
-        )
+        found[start - first : end - first] = _sum(_kept(index).reconstruct_n(start, end - start))
     return found
 
 
@@ -121,8 +116,17 @@ def add(labelled: Any, labels: Ids, vectors: Vectors) -> None:
 
 
 def rounding(index: Any) -> float:
-    """By how much a number may differ from what was added: half a step of the finer codes."""
+    """By how much a number may differ from what was added: half a step of the finer codes.
+
+    A thousandth more is for sums in float32.
+    """
     return float(_ranges(index)[3].max()) / _STEPS / 2 * (1 + 2.0**-10)
+
+
+def _sum(vectors: Vectors) -> Vectors:
+    """(n, dim) of what is kept of them, (n, 2 dim)."""
+    coarse, left = np.split(vectors, 2, axis=1)
+    return coarse + left
 
 
 def _kept(index: Any) -> Any:

@@ -95,20 +95,20 @@ def assemble(
     own_share = n_without / len(labels)
     share = max(own_share, LEAST_UNANSWERABLE) if unanswerable is None else unanswerable
     at_most = promised_unanswerable(phrasings) if unanswerable is None else unanswerable
-    promised: float | None = at_most
     background = _BACKGROUND * (1 - share)
     if n_without >= _LEAST:
         weights = np.where(labels.answerable, (1 - share) / n_with, share / n_without) * len(labels)
         bank = selfmade(made, background, _BACKGROUND * share, (False, False), hard)
         parts = [replace(labels, weights=weights), bank]
-        if unanswerable is None and own_share < LEAST_UNANSWERABLE:
+        few = unanswerable is None and own_share < LEAST_UNANSWERABLE
+        promised = at_most if few else None
+        if few:
             notes.append(
                 f"Only {own_share:.1%} of the labelled queries have no answer, fewer than real "
                 f"users ask. They were weighed {_as_if(share, at_most)}."
             )
-        else:
-            promised = None
     else:
+        promised = at_most
         held_out = (n_with + background) * share / (1 - share) - n_without
         parts = [labels, selfmade(made, background, max(held_out, 0.0), (False, True), hard)]
         notes.append(
