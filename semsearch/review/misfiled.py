@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from semsearch.review.bank import NEAREST, Filed, Floats, blocks
 from semsearch.review.density import Density
+from semsearch.review.wording import Wording
 from semsearch.types import Ids
 
 PRIOR = 0.005
@@ -54,6 +55,28 @@ class _Elsewhere:
     nearest: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class _Models:
+    """What makes a phrasing likely under a standard question."""
+
+    bank: Filed
+    density: Density
+    wording: Wording
+
+    def ratios(self, rows: Ids, one: Ids, other: Ids) -> tuple[Floats, Floats]:
+        """How much likelier phrasings (m,) are under one (m,) than another (m,): vector, words."""
+
+        def of_vectors(question: Ids) -> Floats:
+            own = self.bank.question[rows] == question
+            found = np.empty(len(rows))
+            found[own] = self.density.log_likelihood(rows[own], question[own], own=True)
+            found[~own] = self.density.log_likelihood(rows[~own], question[~own])
+            return found
+
+        words = self.wording.log_likelihood
+        return of_vectors(one) - of_vectors(other), words(rows, one) - words(rows, other)
+
+
 def judge(
     bank: Filed, seed: int = 0, progress: Callable[[int, int], None] | None = None
 ) -> Misfiled:
@@ -67,15 +90,15 @@ def judge(
     judged = np.flatnonzero(np.isfinite(home.support))
     sure = np.full(n, np.nan)
     if len(judged) >= _LEAST:
-        density = Density.of(bank)
+        models = _Models(bank, Density.of(bank), Wording.of(bank))
         as_filed = _features(
-            bank, density, judged, bank.question[judged], elsewhere.question[judged, 0],
+            models, judged, bank.question[judged], elsewhere.question[judged, 0],
             home.support[judged], home.nearest[judged],
             elsewhere.support[judged, 0], elsewhere.nearest[judged, 0],
         )  # fmt: skip
         random = np.random.default_rng(seed)
         moved = np.sort(random.permutation(judged)[:_MOVED])
-        sure[judged] = _learn(as_filed, _moved(bank, density, elsewhere, moved, random))
+        sure[judged] = _learn(as_filed, _moved(models, elsewhere, moved, random))
     return Misfiled(sure, elsewhere.question[:, 0], home.support, elsewhere.support[:, 0])
 
 
@@ -125,9 +148,10 @@ def _likely(questions: Ids, scores: Floats) -> Iterator[Ids]:
 
 
 def _moved(
-    bank: Filed, density: Density, elsewhere: _Elsewhere, rows: Ids, random: np.random.Generator
+    models: _Models, elsewhere: _Elsewhere, rows: Ids, random: np.random.Generator
 ) -> Floats:
     """Features (m, f) of phrasings that are moved to a standard question at random."""
+    bank = models.bank
     own = bank.question[rows]
     to = (own + random.integers(1, len(bank.keys), len(rows))) % len(bank.keys)
     support, nearest = np.empty(len(rows)), np.empty(len(rows))
@@ -142,12 +166,11 @@ def _moved(
     other = np.where(back, own, other)
     other_support = np.where(back, bank.at_home.support[rows], other_support)
     other_nearest = np.where(back, bank.at_home.nearest[rows], other_nearest)
-    return _features(bank, density, rows, to, other, support, nearest, other_support, other_nearest)
+    return _features(models, rows, to, other, support, nearest, other_support, other_nearest)
 
 
 def _features(
-    bank: Filed,
-    density: Density,
+    models: _Models,
     rows: Ids,
     filed: Ids,
     other: Ids,
@@ -160,14 +183,7 @@ def _features(
 
     Where `filed` or `other` is what the bank itself says, the phrasing is left out of it.
     """
-    home = bank.at_home
-
-    def likelihood(question: Ids) -> Floats:
-        own = bank.question[rows] == question
-        found = np.empty(len(rows))
-        found[own] = density.log_likelihood(rows[own], question[own], own=True)
-        found[~own] = density.log_likelihood(rows[~own], question[~own])
-        return found
+    bank, home = models.bank, models.bank.at_home
 
     def to_centre(question: Ids) -> Floats:
         own = (bank.question[rows] == question).astype(np.float64)
@@ -178,13 +194,14 @@ def _features(
             )
         return np.asarray((sums - own) / np.maximum(bank.sizes[question] - own, 1))
 
-    ratio = likelihood(other) - likelihood(filed)
+    of_vector, of_words = models.ratios(rows, other, filed)
     return np.stack(
         [
             other_support - support,
             other_nearest - nearest,
             to_centre(other) - to_centre(filed),
-            np.sign(ratio) * np.sqrt(np.abs(ratio)),
+            np.sign(of_vector) * np.sqrt(np.abs(of_vector)),
+            of_words,
             support,
             # Where it is filed it may itself have changed what is usual; elsewhere it has not.
             (other_support - home.mean[other]) / home.spread[other],
