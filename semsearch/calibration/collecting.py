@@ -89,15 +89,39 @@ def collect(
             }
             name = str(index.path)
             found = assemble(name, own, made, unanswerable, meta.phrasings)
-            if seen is None:
-                return found, meta, bank
-            share, hard = prior.estimate(seen, found.examples)
-            found = assemble(name, own, made, share, meta.phrasings, hard)
-            note = f"Of {len(log):,} logged queries, {share:.0%} seem to have no answer."
-            promised = prior.cautious(share)
-            return replace(found, promised=promised, notes=(note, *found.notes)), meta, bank
+            if seen is not None:
+                found = _by_log(name, found, own, made, meta.phrasings, seen, seed)
+            return found, meta, bank
     finally:
         reader.close()
+
+
+def _by_log(
+    name: str,
+    found: Assembled,
+    own: Examples | None,
+    made: SelfMade,
+    phrasings: int,
+    seen: Signals,
+    seed: int,
+) -> Assembled:
+    """What was assembled, with the shares of what users asked, where they can be told.
+
+    Args:
+        own: labelled queries.
+        seen: signals (n, s) of what users asked.
+    """
+    likely = prior.estimate(seen, found.examples, seed)
+    if not likely.believed:
+        note = (
+            f"The {len(seen):,} logged queries are worded unlike the phrasings (told apart in "
+            f"{likely.apart:.0%} of pairs): how many have no answer cannot be read off them, and "
+            f"they were left out. Label a hundred of them: semsearch calibrate {name} LABELLED"
+        )
+        return replace(found, notes=(note, *found.notes))
+    found = assemble(name, own, made, likely.share, phrasings, likely.hard)
+    note = f"Of {len(seen):,} logged queries, {likely.share:.0%} seem to have no answer."
+    return replace(found, promised=prior.cautious(likely.share), notes=(note, *found.notes))
 
 
 def _kept(directory: Path, meta: Meta, by_top3: bool, weight: float) -> SelfMade | None:

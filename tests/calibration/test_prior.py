@@ -50,10 +50,11 @@ def test_the_share_without_an_answer_is_found_without_labels(
     examples: Examples, unanswerable: float, hard: float
 ) -> None:
     asked = _signals(_kinds(3000, unanswerable, hard, 2), 3)
-    share, on_topics = prior.estimate(asked, examples)
-    assert share == pytest.approx(unanswerable, abs=0.04)
+    found = prior.estimate(asked, examples)
+    assert found.share == pytest.approx(unanswerable, abs=0.04)
     if unanswerable >= 0.35:
-        assert on_topics == pytest.approx(hard, abs=0.15)
+        assert found.hard == pytest.approx(hard, abs=0.15)
+    assert found.believed
 
 
 def test_the_estimate_is_a_share_when_nothing_or_everything_has_an_answer(
@@ -61,10 +62,27 @@ def test_the_estimate_is_a_share_when_nothing_or_everything_has_an_answer(
 ) -> None:
     for unanswerable in (0.0, 1.0):
         asked = _signals(_kinds(500, unanswerable, 0.5, 4), 5)
-        share, hard = prior.estimate(asked, examples)
-        assert 0.01 <= share <= 0.95 and 0 < hard < 1
-        assert share == pytest.approx(unanswerable, abs=0.1)
-        assert share < prior.cautious(share) < 1
+        found = prior.estimate(asked, examples)
+        assert 0.01 <= found.share <= 0.95 and 0 < found.hard < 1
+        assert found.share == pytest.approx(unanswerable, abs=0.1)
+        assert found.share < prior.cautious(found.share) < 1
+
+
+def test_queries_that_look_like_no_example_are_not_believed(examples: Examples) -> None:
+    """They have an answer, but are worded otherwise, and seem to have none."""
+    asked = _signals(_kinds(1000, 0.5, 0.5, 8), 9)
+    believed = prior.estimate(asked, examples)
+    otherwise = asked.copy()
+    otherwise[:, 0] -= 1.0
+    otherwise[:, 2] += 2.0
+    found = prior.estimate(otherwise, examples)
+    assert believed.believed and not found.believed
+    assert found.share > 0.6 and found.apart > 0.6 > believed.apart
+    assert prior.estimate(otherwise, examples) == found
+    often = np.repeat(otherwise[:99], 20, axis=0)  # too few to tell
+    assert (
+        np.isnan(prior.estimate(often, examples).apart) and prior.estimate(often, examples).believed
+    )
 
 
 def test_few_queries_estimate_nothing(examples: Examples) -> None:
@@ -86,8 +104,8 @@ def test_examples_that_weigh_nothing_are_no_kind(examples: Examples) -> None:
         examples.topic,
     )  # fmt: skip
     asked = _signals(_kinds(3000, 0.4, 1.0, 6), 7)
-    share, hard = prior.estimate(asked, without_easy)
-    assert share == pytest.approx(0.4, abs=0.04) and hard > 0.9
+    found = prior.estimate(asked, without_easy)
+    assert found.share == pytest.approx(0.4, abs=0.04) and found.hard > 0.9 and found.believed
 
 
 def test_likelihoods_give_the_shares_of_their_kinds() -> None:

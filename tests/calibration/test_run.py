@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from semsearch import Index, StandardQuestion
-from semsearch.calibration import calibrate, fitting, remove
+from semsearch.calibration import calibrate, fitting, prior, remove
 from semsearch.calibration.examples import Examples, labelled
 from semsearch.cli import cli
 from semsearch.confidence import SIGNALS, Calibration
@@ -72,6 +72,23 @@ def test_a_log_tells_how_many_queries_have_no_answer(index: Index, tmp_path: Pat
         shares.append(share)
         assert index.info()["calibration"]["unanswerable"] == share
     assert shares[0] < 0.5 and shares[0] + 0.3 < shares[1]
+
+
+def test_a_log_that_is_worded_otherwise_is_left_out(
+    index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prior, "_APART", 0.0)
+    (log := tmp_path / "log.txt").write_text(
+        "".join(f"{word} {row['text']}\n" for row in LABELLED for word in ("ok", "so", "but")),
+        encoding="utf-8",
+    )
+    alone, with_log = calibrate(index), calibrate(index, log=log)
+    assert with_log.notes[0].startswith(f"The {3 * len(LABELLED)} logged queries are worded")
+    assert with_log.notes[1:] == alone.notes
+    assert with_log.calibration.model == alone.calibration.model
+    assert with_log.calibration.unanswerable == alone.calibration.unanswerable
+    labelled, both = calibrate(index, LABELLED), calibrate(index, LABELLED, log=log)
+    assert both.calibration.model == labelled.calibration.model
 
 
 def test_a_log_is_no_share_that_was_given(index: Index, tmp_path: Path) -> None:
