@@ -30,6 +30,7 @@ PHRASINGS = 2000
 TOPIC = 0.1
 """Share of the standard questions that are held out as one topic."""
 
+_WIDE = 576  # nearest phrasings that are sorted at once: few ranks need more
 _NONE = np.zeros(0, np.int64)
 _CELLS = 1 << 24  # similarities that are held at a time: bounds memory
 
@@ -244,8 +245,8 @@ def _nearest(
     Returns:
         The nearest phrasings with the top hit, their labels (c, w), and the ranks.
     """
-    width = min(WIDTH, similar.shape[1])
-    columns = np.argpartition(-similar, width - 1, axis=1)[:, :width]
+    wide = min(_WIDE, similar.shape[1])
+    columns = np.argpartition(-similar, wide - 1, axis=1)[:, :wide]
     scores = np.take_along_axis(similar, columns, 1)
     order = np.lexsort((columns, -scores), axis=1)
     columns, scores = np.take_along_axis(columns, order, 1), np.take_along_axis(scores, order, 1)
@@ -268,7 +269,7 @@ def _nearest(
         ranks.append(ranked)
     hits = np.array([ranked.labels[0] for ranked in ranks], np.int64)
     of_hits = np.array([ranked.scores[0] for ranked in ranks], np.float32)
-    scores, labels = with_hits(scores, labels, hits, of_hits)
+    scores, labels = with_hits(scores[:, :WIDTH], labels[:, :WIDTH], hits, of_hits)
     questions = np.where(labels >= 0, labels >> ID_BITS, -1)
     found = np.where(questions >= 0, questions, questions[:, :1])
     sizes = np.stack([counts.of(row) for counts, row in zip(left, found, strict=True)])
@@ -293,7 +294,7 @@ def _ranked(
 
     def search(_: Vectors, n: int) -> tuple[Scores, Ids]:
         if n <= len(labels):
-            return scores[None, :n], labels[None, :n]
+            return scores[None], labels[None]  # what lies deeper settles more
         columns = np.arange(len(similar))
         if n < len(similar):
             columns = np.argpartition(-similar, n - 1)[:n]

@@ -19,9 +19,10 @@ WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.2)
 _REGULARISATION = 10.0  # C of LogisticRegression
 _STEPS = 100
 _FOLDS = 5
-_MANY = 2 * 10**5  # texts times standard questions: of what is larger, three folds are asked
-_MOST_SPELT = 4 * 10**6  # what is larger has no words, and one fold is asked: it takes too long
+_MANY = 2 * 10**5  # texts times standard questions: what is larger is asked in two halves
+_MOST_SPELT = 4 * 10**6  # what is larger has no words: it takes too long
 _MOST = 10**7  # what is larger takes too long to fit
+_MOST_PIECES = 10**4
 _MOST_WEIGHTS = 4 * 10**6  # of words: 8 MB
 
 
@@ -48,7 +49,7 @@ def _fit(
     from sklearn.linear_model import LogisticRegression
 
     ids = np.unique(questions)
-    known = _known(made, _MOST_WEIGHTS // len(ids)) if made else None
+    known = _known(made, min(_MOST_PIECES, _MOST_WEIGHTS // len(ids))) if made else None
     rows = vectors if known is None else _beside(vectors, known, made)
     model = LogisticRegression(C=_REGULARISATION, max_iter=_STEPS).fit(rows, questions)
     weights, intercepts = model.coef_, model.intercept_
@@ -66,32 +67,36 @@ def _fit(
 def choose(
     texts: Sequence[str], vectors: Vectors, questions: Ids, score: Score, seed: int
 ) -> float:
-    """The weight with which most phrasings are found that were not fitted on; 0 for none.
+    """The weight with which phrasings that were not fitted on are found best; 0 for none.
 
-    By cross-validation over the phrasings whose standard questions have others, of many by fewer
-    folds. Of equal weights the smallest is taken.
+    By their mean reciprocal rank in a cross-validation over the phrasings whose standard questions
+    have others; of many in two halves. Of equal weights the smallest is taken.
     """
     ids, group, counts = np.unique(questions, return_inverse=True, return_counts=True)
     cells = len(vectors) * len(ids)
     able = np.random.default_rng(seed).permutation(np.flatnonzero(counts[group] > 1))
     if len(able) < _FOLDS or cells > _MOST:
         return 0.0
-    right = np.zeros(len(WEIGHTS), np.int64)
+    found = np.zeros(len(WEIGHTS))
     made = _made(texts, questions)
-    folds = _FOLDS if cells <= _MANY else 3 if cells <= _MOST_SPELT else 1
-    for asked in np.array_split(able, _FOLDS)[:folds]:
+    for asked in np.array_split(able, _FOLDS if cells <= _MANY else 2):
         left = np.setdiff1d(np.arange(len(vectors)), asked)
+        asked = asked[np.isin(questions[asked], questions[left])]
         if not 1 < len(np.unique(questions[left])) <= len(left) / 2:  # too little to learn
             return 0.0
+        if not len(asked):
+            continue
         columns, scores = question_scores(vectors[asked], vectors[left], questions[left], score)
         learnt = [made[row] for row in left] if made else []
         known = _fit(learnt, vectors[left], questions[left], 1.0)
         opinions = known.opinions([texts[row] for row in asked], vectors[asked])
         said = np.stack([opinion.of(columns) for opinion in opinions])
+        own = np.searchsorted(columns, questions[asked])[:, None]
         for place, weight in enumerate(WEIGHTS):
-            first = columns[(scores + weight * said).argmax(axis=1)]
-            right[place] += int((first == questions[asked]).sum())
-    return WEIGHTS[int(np.argmax(right))]
+            counted = scores + weight * said
+            ahead = counted > np.take_along_axis(counted, own, 1)
+            found[place] += (1 / (1 + ahead.sum(axis=1))).sum()
+    return WEIGHTS[int(np.argmax(found))]
 
 
 def _known(made: Sequence[Sequence[str]], most: int) -> Vocabulary | None:

@@ -10,7 +10,7 @@ Tibshirani 1995, "Penalized Discriminant Analysis"). B of it, (d, classes), give
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -25,7 +25,7 @@ from semsearch.types import Embeddings, Ids, Vectors
 Kernel = NDArray[np.float32]
 
 _RIDGES = (0.1, 1.0)
-_BETAS = (0.0, 0.3, 0.6, 0.9)
+_BETAS = (0.3, 0.6, 0.9)
 _FOLDS = 5
 _SMALL = 2000  # phrasings; of a larger bank one fold is asked
 _ASKED = 1500
@@ -37,6 +37,9 @@ class Choice:
 
     ridge: float
     beta: float
+
+
+_NO_MAP = Choice(_RIDGES[0], 0.0)
 
 
 def unit(embeddings: Embeddings) -> Vectors:
@@ -66,8 +69,8 @@ def choose(vectors: Vectors, questions: Ids, score: Score, seed: int) -> Choice:
         for some in _folds(rng.permutation(np.flatnonzero(counts > 1)), len(vectors))
     ]
     found, kept = (_right(vectors, questions, score, folds) for folds in (known, new))
-    gentle = [Choice(ridge, beta) for beta, ridge in product(_BETAS, _RIDGES)]
-    least = kept[gentle[0]] - SHALLOW * sum(min(len(fold), _ASKED) for fold in new)
+    gentle = [_NO_MAP, *(Choice(ridge, beta) for beta, ridge in product(_BETAS, _RIDGES))]
+    least = kept[_NO_MAP] - SHALLOW * sum(min(len(fold), _ASKED) for fold in new)
     allowed = [choice for choice in gentle if kept[choice] >= least]
     return max(allowed, key=lambda choice: found[choice])
 
@@ -86,13 +89,19 @@ def _right(
     for fold in folds:
         left = np.setdiff1d(np.arange(len(vectors)), fold)
         asked = np.sort(fold[:_ASKED])
-        for ridge in _RIDGES:
-            directions = _directions(vectors[left], questions[left], ridge)
-            for beta in _BETAS:
-                mapped = unit(vectors @ _root(directions, beta))
-                places = ranks(mapped[asked], questions[asked], mapped, questions, score, asked)
-                right[Choice(ridge, beta)] += int((places == 1).sum())
+        for choice, mapped in _tried(vectors, vectors[left], questions[left]):
+            places = ranks(mapped[asked], questions[asked], mapped, questions, score, asked)
+            right[choice] += int((places == 1).sum())
     return right
+
+
+def _tried(vectors: Vectors, learnt: Vectors, questions: Ids) -> Iterator[tuple[Choice, Vectors]]:
+    """Each choice, with vectors (n, d) as its map of what is learnt (m, d) makes them."""
+    yield _NO_MAP, vectors
+    for ridge in _RIDGES:
+        directions = _directions(learnt, questions, ridge)
+        for beta in _BETAS:
+            yield Choice(ridge, beta), unit(vectors @ _root(directions, beta))
 
 
 def _directions(vectors: Vectors, questions: Ids, ridge: float) -> NDArray[np.float64]:
