@@ -474,6 +474,17 @@ def test_words_tell_apart_what_vectors_do_not(monkeypatch: pytest.MonkeyPatch) -
     assert few is not None and few.weights.shape == (10, 6)
 
 
+def test_a_large_bank_is_asked_in_two_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts, vectors, questions = _by_words()
+    monkeypatch.setattr(classifying, "_MANY", 0)
+    assert classifying.choose(texts, vectors, questions, "best", 0) > 0
+    alone = questions.copy()
+    alone[::10] = 6 + np.arange(12) // 2  # pairs, of which both may be asked
+    for seed in range(3):
+        chosen = classifying.choose(texts, vectors, alone, "best", seed)
+        assert chosen == classifying.choose(texts, vectors, alone, "best", seed) > 0
+
+
 def test_words_are_left_out_where_their_fit_takes_too_long_or_none_comes_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
