@@ -19,7 +19,7 @@ from semsearch.review.density import Density
 from semsearch.review.wording import Wording
 from semsearch.types import Ids
 
-PRIOR = 0.005
+PRIOR = 0.0075
 """Share of the phrasings that is taken to be misfiled before anything is looked at."""
 
 _NEIGHBOURS = 32
