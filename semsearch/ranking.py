@@ -21,7 +21,7 @@ Score: TypeAlias = Literal["best", "top3"]
 SCORES: tuple[Score, ...] = ("best", "top3")
 
 Search: TypeAlias = Callable[[Vectors, int], tuple[Scores, Ids]]
-"""(queries (m, d), n) → scores (m, n) descending, labels (m, n), label -1 pads."""
+"""(queries (m, d), n) → scores (m, n or more) descending, labels likewise, label -1 pads."""
 
 VERBATIM = 1 - 1e-4
 """Cosine from which a query and a phrasing are the same words to the encoder."""

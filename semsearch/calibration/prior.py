@@ -15,13 +15,15 @@ to be believed (a classifier two-sample test; Lopez-Paz and Oquab 2017, ICLR).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from semsearch.calibration.examples import Examples
+from semsearch.calibration.examples import Examples, Weights
 from semsearch.confidence.signals import Signals
 from semsearch.errors import DataError
+from semsearch.types import Ids
 
 LEAST = 100
 """Queries that an estimate needs."""
@@ -117,17 +119,12 @@ def _likelihoods(signals: Signals, examples: Examples) -> Values:
 
     With an answer; without one, on a topic of the bank; without one, on another.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
     kinds = np.where(examples.answerable, np.where(examples.right, 0, 1), 2 + examples.topic)
     weighs = np.bincount(kinds, weights=examples.weights, minlength=4)
     # Of a model of kinds that weigh the same, the odds of two are those of their likelihoods.
     weights = examples.weights / np.maximum(weighs[kinds], 1e-300)
     weights *= len(examples) / np.count_nonzero(weighs)
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-    model.fit(examples.signals, kinds, logisticregression__sample_weight=weights)
+    model = _fitted(examples.signals, kinds, weights)
     found = np.zeros((len(signals), 4))
     found[:, model.classes_] = model.predict_proba(signals)
     right = weighs[0] / max(weighs[0] + weighs[1], 1e-300)
@@ -137,11 +134,8 @@ def _likelihoods(signals: Signals, examples: Examples) -> Values:
 
 def _apart(signals: Signals, examples: Examples, found: Values, seed: int) -> float:
     """How well queries (n, s) are told from examples whose kinds have the shares `found` (3,)."""
-    from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import roc_auc_score
     from sklearn.model_selection import StratifiedKFold
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
     # One that was asked often must not be learnt in one fold and known again in the next.
     distinct, times = np.unique(signals, axis=0, return_counts=True)
@@ -159,7 +153,16 @@ def _apart(signals: Signals, examples: Examples, found: Values, seed: int) -> fl
     for learnt, held in StratifiedKFold(_FOLDS, shuffle=True, random_state=seed).split(
         rows, queries
     ):
-        model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-        model.fit(rows[learnt], queries[learnt], logisticregression__sample_weight=weights[learnt])
+        model = _fitted(rows[learnt], queries[learnt], weights[learnt])
         seems[held] = model.decision_function(rows[held])
     return float(roc_auc_score(queries, seems, sample_weight=weights))
+
+
+def _fitted(signals: Signals, classes: Ids, weights: Weights) -> Any:
+    """A pipeline that tells classes (n,) by signals (n, s)."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    return model.fit(signals, classes, logisticregression__sample_weight=weights)
