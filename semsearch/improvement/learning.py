@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class Learner:
     seed: int
     device: str
     progress: Watch | None
+    _made: classifying.Made = field(default_factory=classifying.Made, init=False)
 
     def learn(
         self, lesson: Lesson, work: Path, settings: dict[str, Any] | None
@@ -86,7 +87,7 @@ class Learner:
         state = State(
             np.stack([vectors[text] for text in self.start.bank.texts]),
             queries,
-            _classifier(np.stack([known[text] for text in lesson.texts]), lesson, chosen),
+            self._classifier(np.stack([known[text] for text in lesson.texts]), lesson, chosen),
         )
         return Learnt(encoder, state), {**chosen, "steps": steps, **finetuning.SETTINGS}
 
@@ -108,17 +109,26 @@ class Learner:
         mapped = linear.unit(vectors @ kernel)
         if settings is None:
             weight = classifying.choose(
-                lesson.texts, mapped, lesson.questions, start.score, self.seed
+                lesson.texts, mapped, lesson.questions, start.score, self.seed, self._made
             )
             settings = {**asdict(choice), "classifier": weight}
         state = State(
             linear.unit(start.state.vectors @ kernel),
             linear.unit(start.state.queries @ kernel),
             # Training changes the vectors, and a classifier is fitted to those.
-            _classifier(mapped, lesson, settings) if self.light else None,
+            self._classifier(mapped, lesson, settings) if self.light else None,
         )
         encoder = start.encoder if choice.beta == 0 else start.encoder.mapped(kernel)
         return Learnt(encoder, state), settings
+
+    def _classifier(
+        self, vectors: Vectors, lesson: Lesson, settings: Mapping[str, Any]
+    ) -> Classifier | None:
+        """The classifier of a lesson whose texts have these vectors (n, d)."""
+        weight = float(settings["classifier"])
+        if not weight:
+            return None
+        return classifying.fit(lesson.texts, vectors, lesson.questions, weight, self._made)
 
     def _stage(self, name: str) -> Callable[[int, int, float | None], None]:
         def show(done: int, total: int, loss: float | None = None) -> None:
@@ -126,11 +136,3 @@ class Learner:
                 self.progress(name, done, total, loss)
 
         return show
-
-
-def _classifier(vectors: Vectors, lesson: Lesson, settings: Mapping[str, Any]) -> Classifier | None:
-    """The classifier of a lesson whose texts have these vectors (n, d)."""
-    weight = float(settings["classifier"])
-    if not weight:
-        return None
-    return classifying.fit(lesson.texts, vectors, lesson.questions, weight)

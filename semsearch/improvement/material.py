@@ -27,6 +27,8 @@ NEW_QUESTIONS = 0.1
 LEAST = 20
 """Phrasings or queries that must be held out to show anything."""
 
+_MOST_HELD_OUT = 0.25
+_MOST_OF_THE_REST = 0.9  # of those that no other trial asks
 _ASKED = 2000  # phrasings or queries that are asked at most
 NONE = np.zeros(0, np.int64)
 _LEAST_QUESTIONS = 20  # of which some can be held out
@@ -121,12 +123,23 @@ class Trial:
     labelled: tuple[LabelledQuery, ...]
 
 
+def share_for(n: int) -> float:
+    """The share of n phrasings to hold out where there are several trials.
+
+    More than `HELD_OUT`, up to a quarter, where a trial then asks as many as it may: the fewer
+    trials it takes.
+    """
+    wanted = _ASKED / max(1, (1 - NEW_QUESTIONS) * n)
+    return wanted if HELD_OUT < wanted <= _MOST_HELD_OUT else HELD_OUT
+
+
 def arrange(
     bank: Bank,
     labelled: Sequence[LabelledQuery],
     logged: Sequence[LabelledQuery],
     seed: int,
     asked_before: Ids = NONE,
+    share: float = HELD_OUT,
 ) -> Trial | None:
     """Split a bank and queries into what is learnt and what is held out.
 
@@ -135,7 +148,8 @@ def arrange(
     Args:
         labelled: with the key that each expects, or None.
         logged: the same without anyone's word for it: they are learnt, and never asked.
-        asked_before: rows of the bank that another trial asks: held out, maybe, but not asked.
+        asked_before: rows of the bank that another trial asks: not asked again.
+        share: of the phrasings that are held out, 0..1.
 
     Returns:
         None where too little can be held out to show anything.
@@ -147,7 +161,7 @@ def arrange(
     groups = np.unique(bank.questions, return_inverse=True)[1]
     rest = np.flatnonzero(~is_new)
     phrasings = BankPhrasings(tuple(bank.texts[row] for row in rest), groups[rest], ())
-    held = _held_phrasings(phrasings, seed)
+    held = _held_phrasings(phrasings, np.isin(rest, asked_before), share, seed)
     held_rows = rest[held]
     asked_queries = _held_queries(labelled, rng)
     if len(held_rows) + len(asked_queries) < LEAST:
@@ -190,17 +204,22 @@ def _new_questions(questions: Ids, rng: np.random.Generator) -> Ids:
     return np.sort(rng.permutation(ids)[: max(2, round(NEW_QUESTIONS * len(ids)))])
 
 
-def _held_phrasings(phrasings: BankPhrasings, seed: int) -> Ids:
-    """Rows of those whose standard questions keep two others to learn from, where there are any."""
+def _held_phrasings(phrasings: BankPhrasings, asked_before: Mask, share: float, seed: int) -> Ids:
+    """Rows of those whose standard questions keep two others to learn from, where there are any.
+
+    Those that another trial asks are left to be learnt, so that each trial asks others.
+    """
     counts = np.bincount(phrasings.groups) if len(phrasings) else np.zeros(0, np.int64)
-    enough = np.flatnonzero(counts[phrasings.groups] > 2)
+    several = counts[phrasings.groups] > 2
+    enough = np.flatnonzero(several & ~asked_before)
     if not len(enough):
         return enough
+    share = min(share * int(several.sum()) / len(enough), _MOST_OF_THE_REST)
     numbered = BankPhrasings(
         tuple(phrasings.texts[row] for row in enough), phrasings.groups[enough], ()
     )
     try:
-        _, held = split_bank(numbered, HELD_OUT, seed=seed)
+        _, held = split_bank(numbered, share, seed=seed)
     except DataError:  # every text stands under several standard questions
         return enough[:0]
     wanted = set(zip(held.texts, held.groups.tolist(), strict=True))

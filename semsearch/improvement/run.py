@@ -20,7 +20,7 @@ from semsearch.improvement import judging, queries
 from semsearch.improvement.calibrating import calibrate
 from semsearch.improvement.judging import Figure, Tried
 from semsearch.improvement.learning import Learner, Learnt, Watch
-from semsearch.improvement.material import LEAST, NONE, Trial, arrange
+from semsearch.improvement.material import HELD_OUT, LEAST, NONE, Trial, arrange, share_for
 from semsearch.improvement.report import ImprovementReport
 from semsearch.improvement.sides import Side, State
 from semsearch.improvement.start import Start
@@ -30,7 +30,7 @@ from semsearch.swapping import Improvement, RolledBack, roll_back, swap
 from semsearch.writing import writing
 
 _TRIALS = 5
-_ENOUGH = 4000  # phrasings that are asked, beyond which no other trial is made
+_ENOUGH = 3900  # phrasings that are asked, beyond which no other trial is made
 _LOW = 0.4  # accuracy@1 below which something is wrong with bank or encoder
 
 
@@ -153,10 +153,11 @@ class _Attempt:
         found: list[Trial] = []
         asked = NONE
         learner, known = self.learner, self.learner.queries
+        bank = learner.start.bank
+        share = share_for(len(bank)) if learner.light else HELD_OUT
         for number in range(_TRIALS if learner.light else 1):
-            trial = arrange(
-                learner.start.bank, known.labelled, known.logged, learner.seed + number, asked
-            )
+            seed = learner.seed + number
+            trial = arrange(bank, known.labelled, known.logged, seed, asked, share)
             if trial is None or len(np.unique(trial.learnt.questions)) < 2:
                 break
             found.append(trial)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from semsearch import StandardQuestion
 from semsearch.evaluation.queries import LabelledQuery
-from semsearch.improvement.material import Bank, Trial, arrange
+from semsearch.improvement.material import Bank, Trial, arrange, share_for
 from semsearch.store import PhrasingRow
 from semsearch.training.components import folded
 from tests.improvement.conftest import make_bank
@@ -87,3 +88,22 @@ def test_what_one_trial_asks_no_other_asks_again() -> None:
     assert not set(before.tolist()) & {*second.phrasings.tolist(), *second.new.tolist()}
     learnt = {folded(text) for text in second.learnt.texts}
     assert not learnt & {folded(bank.texts[row]) for row in second.phrasings}
+
+
+def test_five_trials_ask_every_phrasing_that_may_be_asked_once() -> None:
+    bank = bank_of(make_bank())
+    asked: list[int] = []
+    for seed in range(5):
+        trial = arrange(bank, [], [], seed, np.array(asked, np.int64))
+        if trial is None:
+            break
+        assert len(trial.rows) > 0.5 * len(bank)
+        asked += [*trial.phrasings.tolist(), *trial.new.tolist()]
+    assert len(asked) == len(set(asked)) > 0.8 * len(bank)
+
+
+@pytest.mark.parametrize(
+    ("n", "share"), [(100, 0.2), (8000, 0.2), (9000, 0.2469), (11_000, 0.2020), (50_000, 0.2)]
+)
+def test_more_is_held_out_where_a_trial_then_asks_all_it_may(n: int, share: float) -> None:
+    assert share_for(n) == pytest.approx(share, abs=1e-4)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from semsearch import Encoder, Index, StandardQuestion, classifier
 from semsearch.calibration import calibrate
@@ -20,7 +21,9 @@ from semsearch.errors import (
     IndexBusyError,
 )
 from semsearch.improvement import classifying, improve, judging, rollback
+from semsearch.improvement.classifying import Made
 from semsearch.lock import write_lock
+from semsearch.spelling import pieces
 from tests.improvement.conftest import make_bank, shuffled
 
 ASKED = ["my parcel please", "again the refund now", "hello there"]
@@ -429,10 +432,10 @@ def test_two_standard_questions_are_told_apart_and_one_is_nothing_to_learn(
     texts = [text for question in bank for text in question.phrasings]
     vectors = tiny_encoder.encode(texts)
     questions = np.repeat([4, 9], len(texts) // 2)
-    found = classifying.fit(texts, vectors, questions, 0.1).opinions(texts, vectors)
+    found = classifying.fit(texts, vectors, questions, 0.1, Made()).opinions(texts, vectors)
     likeliest = [int(opinion.best(1, np.zeros(0, np.int64))[0]) for opinion in found]
     assert np.mean(np.array(likeliest) == questions) > 0.9
-    assert classifying.choose(texts, vectors, np.full(len(texts), 4), "top3", 0) == 0
+    assert classifying.choose(texts, vectors, np.full(len(texts), 4), "top3", 0, Made()) == 0
 
 
 def test_a_classifier_that_does_not_help_counts_nothing() -> None:
@@ -441,12 +444,14 @@ def test_a_classifier_that_does_not_help_counts_nothing() -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     often = np.concatenate([vectors] * 4)  # each is found by itself, whatever is learnt
     silent = ["?"] * 5000
-    assert classifying.choose(silent[:240], often, np.tile(np.arange(60), 4), "best", 0) == 0
+    assert (
+        classifying.choose(silent[:240], often, np.tile(np.arange(60), 4), "best", 0, Made()) == 0
+    )
     few = np.arange(60) // 2
-    assert classifying.choose(silent[:60], vectors, few, "best", 0) == 0
+    assert classifying.choose(silent[:60], vectors, few, "best", 0, Made()) == 0
     spread = np.arange(5000)
     nothing = np.zeros((5000, 2), np.float32)
-    assert classifying.choose(silent, nothing, spread // 2, "best", 0) == 0
+    assert classifying.choose(silent, nothing, spread // 2, "best", 0, Made()) == 0
 
 
 def _by_words() -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -459,39 +464,55 @@ def _by_words() -> tuple[list[str], np.ndarray, np.ndarray]:
     return texts, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), questions
 
 
+def test_the_classifier_is_the_logistic_regression_of_vectors_and_words() -> None:
+    texts, vectors, questions = _by_words()
+    vectors = vectors + np.float32(0.7)  # far from their middle, as those of an encoder are
+    known = classifying.fit(texts, vectors, questions, 1.0, Made())
+    assert known.spelling is not None
+    words = np.zeros((len(texts), len(known.spelling.vocabulary.pieces)))
+    for row, text in zip(words, texts, strict=True):
+        places, values = known.spelling.vocabulary.row(pieces(text))
+        row[places] = values
+    rows = np.concatenate([vectors, words], axis=1)
+    plain = LogisticRegression(C=10.0, max_iter=2000, tol=1e-6).fit(rows, questions)
+    said = [opinion.of(known.questions) for opinion in known.opinions(texts, vectors)]
+    expected = np.maximum(plain.predict_log_proba(rows), classifier.FLOOR)
+    assert np.abs(np.stack(said) - expected).max() < 0.1
+
+
 def test_words_tell_apart_what_vectors_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     texts, vectors, questions = _by_words()
-    known = classifying.fit(texts, vectors, questions, 1.0)
+    known = classifying.fit(texts, vectors, questions, 1.0, Made())
     said = known.opinions(["my cards?", "怎么退款"], np.zeros((2, 8), np.float32))
     assert [int(one.best(1, np.zeros(0, np.int64))[0]) for one in said] == [0, 3]
-    assert classifying.choose(texts, vectors, questions, "best", 0) > 0
-    again = classifying.fit(texts, vectors, questions, 1.0)
+    assert classifying.choose(texts, vectors, questions, "best", 0, Made()) > 0
+    again = classifying.fit(texts, vectors, questions, 1.0, Made())
     assert known.spelling is not None and again.spelling is not None
     assert known.spelling.vocabulary.pieces == again.spelling.vocabulary.pieces
     assert (known.spelling.weights == again.spelling.weights).all()
     monkeypatch.setattr(classifying, "_MOST_WEIGHTS", 60)
-    few = classifying.fit(texts, vectors, questions, 1.0).spelling
+    few = classifying.fit(texts, vectors, questions, 1.0, Made()).spelling
     assert few is not None and few.weights.shape == (10, 6)
 
 
 def test_a_large_bank_is_asked_in_two_halves(monkeypatch: pytest.MonkeyPatch) -> None:
     texts, vectors, questions = _by_words()
     monkeypatch.setattr(classifying, "_MANY", 0)
-    assert classifying.choose(texts, vectors, questions, "best", 0) > 0
+    assert classifying.choose(texts, vectors, questions, "best", 0, Made()) > 0
     alone = questions.copy()
     alone[::10] = 6 + np.arange(12) // 2  # pairs, of which both may be asked
     for seed in range(3):
-        chosen = classifying.choose(texts, vectors, alone, "best", seed)
-        assert chosen == classifying.choose(texts, vectors, alone, "best", seed) > 0
+        chosen = classifying.choose(texts, vectors, alone, "best", seed, Made())
+        assert chosen == classifying.choose(texts, vectors, alone, "best", seed, Made()) > 0
 
 
 def test_words_are_left_out_where_their_fit_takes_too_long_or_none_comes_twice(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     texts, vectors, questions = _by_words()
-    assert classifying.fit(["?"] * 120, vectors, questions, 1.0).spelling is None
+    assert classifying.fit(["?"] * 120, vectors, questions, 1.0, Made()).spelling is None
     monkeypatch.setattr(classifying, "_MOST_SPELT", 119 * 6)
-    assert classifying.fit(texts, vectors, questions, 1.0).spelling is None
+    assert classifying.fit(texts, vectors, questions, 1.0, Made()).spelling is None
 
 
 @pytest.mark.parametrize("lexical", ["on", "off"])
