@@ -51,10 +51,10 @@ def improve(
     """Teach INDEX its own bank; refuse what is not shown to be better.
 
     Learns to tell the standard questions of INDEX apart from their phrasings, labelled queries and
-    logged ones. A fifth of the phrasings and a tenth of the standard questions are held out, and
-    asked before and after. Only where more of them are answered right, and nothing gets worse, is
-    the bank encoded again, calibrated again, and INDEX answers with it from one moment to the next;
-    else INDEX stays as it is, exit code 1. semsearch rollback undoes it.
+    logged ones. A fifth or more of the phrasings and a tenth of the standard questions are held
+    out, and asked before and after. Only where more of them are answered right, and nothing gets
+    worse, is the bank encoded again, calibrated again, and INDEX answers with it from one moment to
+    the next; else INDEX stays as it is, exit code 1. semsearch rollback undoes it.
 
     \b
     Examples:

@@ -52,7 +52,7 @@ def require() -> None:
         require_installed()
     except MissingExtraError as error:
         raise EncoderError(
-            f"{error} Or improve without it, in seconds: semsearch improve INDEX --light"
+            f"{error} Or improve without it: semsearch improve INDEX --light"
         ) from error
 
 

@@ -49,7 +49,7 @@ def improve(
 ) -> ImprovementReport:
     """Teach an index its own bank, and promote what is shown to help.
 
-    An attempt learns the bank without a fifth of its phrasings and without a tenth of its standard
+    An attempt learns the bank without a fifth or more of its phrasings and a tenth of its standard
     questions, and is asked those; see `judging.verdict` for what promotes it. Then the same is
     learnt of everything, the bank is encoded and calibrated again, and the index answers with it
     from one transaction on. An index that was improved before begins again at the encoder that it
