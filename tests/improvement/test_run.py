@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LogisticRegression
 
 from semsearch import Encoder, Index, StandardQuestion, classifier
 from semsearch.calibration import calibrate
@@ -465,6 +464,8 @@ def _by_words() -> tuple[list[str], np.ndarray, np.ndarray]:
 
 
 def test_the_classifier_is_the_logistic_regression_of_vectors_and_words() -> None:
+    from sklearn.linear_model import LogisticRegression  # this module is imported without it, too
+
     texts, vectors, questions = _by_words()
     vectors = vectors + np.float32(0.7)  # far from their middle, as those of an encoder are
     known = classifying.fit(texts, vectors, questions, 1.0, Made())
