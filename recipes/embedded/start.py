@@ -15,7 +15,8 @@ from prepare import TEACHER
 
 from semsearch.encoder.source import resolve
 from semsearch.training.reading import read_examples
-from semsearch.training.student import make_student, read_vocabulary
+from semsearch.training.student import make_student
+from semsearch.training.wordpieces import read_vocabulary
 
 LAYERS = (0, 2, 5)
 

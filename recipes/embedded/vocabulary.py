@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from semsearch.training.student import is_special
+from semsearch.training.wordpieces import is_special
 
 LEAST_ENGLISH = 3
 LEAST_CHINESE = 10

@@ -20,8 +20,8 @@ from semsearch.files import folder_until_exit
 from semsearch.training.dropout import set_dropout
 from semsearch.training.mlm import load_masked_lm, new_masked_lm, replace_vocabulary
 from semsearch.training.pretraining_settings import VOCABULARY, PretrainingSettings
-from semsearch.training.student import with_vocabulary
 from semsearch.training.vocabulary import SPECIAL, bert_tokenizer, train_vocabulary
+from semsearch.training.wordpieces import with_vocabulary
 
 _SHORT = 512  # tokens up to which plain attention trains faster on a CPU than the fused kernel
 

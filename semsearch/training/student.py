@@ -12,15 +12,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from semsearch.encoder.quiet import quiet
 from semsearch.encoder.source import resolve
 from semsearch.encoder.trainable import save_trained, trainable_model
-from semsearch.errors import DataError, EncoderError
-from semsearch.tables import read_texts
+from semsearch.errors import EncoderError
 from semsearch.training.examples import Examples
 from semsearch.training.settings import Settings
+from semsearch.training.wordpieces import (
+    is_special,
+    new_rows,
+    read_vocabulary,
+    with_vocabulary,
+    words_of,
+)
 from semsearch.types import Embeddings
 
 
@@ -92,23 +97,6 @@ def student_of(
     return folder
 
 
-def read_vocabulary(file: str | Path) -> list[str]:
-    """Word pieces, a line each, as in the `vocab.txt` of a BERT; special tokens are left out.
-
-    Raises:
-        DataError: the file holds none.
-    """
-    pieces = [piece for piece in dict.fromkeys(read_texts(file)) if not is_special(piece)]
-    if not pieces:
-        raise DataError(f"{file}: no word pieces but special ones.")
-    return pieces
-
-
-def is_special(piece: str) -> bool:
-    """Whether a piece stands for no text, such as [CLS]."""
-    return len(piece) > 2 and piece[0] == "[" and piece[-1] == "]"
-
-
 def _keep_layers(body: Any, layers: Sequence[int], teacher: Path) -> None:
     import torch
 
@@ -161,7 +149,8 @@ def _replace_vocabulary(
     special = [token for token, _ in sorted(old.items(), key=lambda i: i[1]) if is_special(token)]
     special = [token for token in special if not token.startswith("[unused")]
     vocabulary = list(dict.fromkeys([*special, *pieces]))
-    changed = with_vocabulary(json.loads(tokenizer.backend_tokenizer.to_str()), vocabulary, teacher)
+    content = json.loads(tokenizer.backend_tokenizer.to_str())
+    changed = with_vocabulary(content, vocabulary, teacher)
     from tokenizers import Tokenizer
 
     model[0].processor = type(tokenizer)(
@@ -179,118 +168,14 @@ def _replace_vocabulary(
     new = np.flatnonzero(known < 0)
     if len(new):
         encode = model.tokenizer.backend_tokenizer
-        made[new] = new_rows(made, known >= 0, encode, parallel, seed)[new]
+        number = {piece: place for place, piece in enumerate(vocabulary)}
+        words = {
+            number[word]: [number[part] for part in parts if part in number]
+            for word, parts in words_of(content, vocabulary).items()
+        }
+        made[new] = new_rows(made, known >= 0, encode, parallel, seed, words)[new]
     embedding = torch.nn.Embedding(len(vocabulary), rows.shape[1], vocabulary.index("[PAD]"))
     embedding.weight.data = torch.from_numpy(made)
     model[0].auto_model.set_input_embeddings(embedding)
     model[0].auto_model.config.vocab_size = len(vocabulary)
     model[0].auto_model.config.pad_token_id = vocabulary.index("[PAD]")
-
-
-def with_vocabulary(
-    tokenizer: dict[str, Any], vocabulary: Sequence[str], teacher: Path
-) -> dict[str, Any]:
-    """A `tokenizer.json` with other word pieces, its special tokens renumbered.
-
-    Raises:
-        EncoderError: it is no WordPiece tokenizer, or a special token would be lost.
-    """
-    if tokenizer["model"].get("type") != "WordPiece":
-        raise EncoderError(
-            f"{teacher}: its tokenizer is {tokenizer['model'].get('type')}, not WordPiece, and "
-            "keeps its vocabulary. Leave out --vocab."
-        )
-    ids = {piece: number for number, piece in enumerate(vocabulary)}
-    changed = json.loads(json.dumps(tokenizer))
-    changed["model"]["vocab"] = ids
-    changed["added_tokens"] = [
-        {**token, "id": ids[token["content"]]}
-        for token in tokenizer["added_tokens"]
-        if token["content"] in ids
-    ]
-    changed["truncation"] = changed["padding"] = None
-    _renumber(changed.get("post_processor") or {}, ids)
-    return dict(changed)
-
-
-def _renumber(processor: dict[str, Any], ids: dict[str, int]) -> None:
-    for name, token in (processor.get("special_tokens") or {}).items():  # TemplateProcessing
-        token["ids"] = [ids[name]]
-    for name in ("sep", "cls"):  # BertProcessing
-        if isinstance(processor.get(name), list):
-            processor[name][1] = ids[processor[name][0]]
-
-
-def new_rows(
-    rows: NDArray[np.float32],
-    known: NDArray[np.bool_],
-    tokenizer: Any,
-    parallel: Examples | None,
-    seed: int = 0,
-) -> NDArray[np.float32]:
-    """Embeddings for word pieces that the teacher does not have.
-
-    A new piece becomes the average of the known words on the other side of the sentence pairs
-    that it occurs in, weighted by the cube of how closely the two go together: Ochiai's
-    coefficient, the pairs with both by the root of those with each. One that occurs nowhere
-    becomes the mean row and some noise.
-
-    Args:
-        rows: (n, d) the embeddings of all pieces, those of new ones not looked at.
-        known: (n,) which of them are the teacher's.
-        tokenizer: of `tokenizers`, with all pieces.
-
-    Returns:
-        (n, d) float32; known rows as they were.
-    """
-    made = np.array(rows, np.float32)
-    mean = rows[known].mean(axis=0)
-    spread = rows[known].std(axis=0)
-    random = np.random.default_rng(seed)
-    new = np.flatnonzero(~known)
-    noise = random.normal(size=(len(new), rows.shape[1])).astype(np.float32)
-    made[new] = mean + 0.1 * spread * noise
-    if parallel is None or parallel.shape != "pairs":
-        return made
-    weights = _associations(tokenizer, parallel, known)
-    total = np.asarray(weights.sum(axis=1)).ravel()
-    seen = np.flatnonzero((total > 0) & ~known)
-    made[seen] = (weights[seen] @ rows) / total[seen, None]
-    return made
-
-
-def _associations(tokenizer: Any, parallel: Examples, known: NDArray[np.bool_]) -> Any:
-    """(n, n) sparse: how closely each known word goes with a piece, cubed.
-
-    Counted once a pair; pieces that met once only tell nothing.
-    """
-    from scipy import sparse  # type: ignore[import-untyped]
-
-    one, two = (
-        _occurrences(tokenizer, parallel.columns[side], len(known))
-        for side in ("anchor", "positive")
-    )
-    together = (two.T @ one).tocsr()
-    together.data[together.data < 2] = 0
-    pieces = [tokenizer.id_to_token(number) or "" for number in range(len(known))]
-    words = [any(map(str.isalpha, piece)) and not is_special(piece) for piece in pieces]
-    together = together @ sparse.diags((known & words).astype(np.float32))
-    together.eliminate_zeros()
-    n_one = np.maximum(np.asarray(one.sum(axis=0)).ravel(), 1)
-    n_two = np.maximum(np.asarray(two.sum(axis=0)).ravel(), 1)
-    counts = together.tocoo()
-    ochiai = counts.data / np.sqrt(n_two[counts.row] * n_one[counts.col])
-    # Of lift, PMI and Ochiai to the powers 1, 2 and 3, this finds most translations untrained.
-    return sparse.csr_matrix((ochiai**3, (counts.row, counts.col)), shape=counts.shape)
-
-
-def _occurrences(tokenizer: Any, texts: Sequence[str], n_pieces: int) -> Any:
-    """(texts, pieces) sparse 0/1: which pieces a text has."""
-    from scipy import sparse
-
-    found = tokenizer.encode_batch(list(texts), add_special_tokens=False)
-    columns = [np.unique(item.ids) for item in found]
-    starts = np.concatenate([[0], np.cumsum([len(column) for column in columns])])
-    flat = np.concatenate(columns) if columns else np.zeros(0, np.int64)
-    shape = (len(columns), n_pieces)
-    return sparse.csr_matrix((np.ones(len(flat), np.float32), flat, starts), shape=shape)

@@ -10,7 +10,8 @@ import pytest
 from semsearch.encoder import Encoder
 from semsearch.errors import DataError, EncoderError
 from semsearch.training.examples import Examples
-from semsearch.training.student import make_student, new_rows, read_vocabulary, with_vocabulary
+from semsearch.training.student import make_student
+from semsearch.training.wordpieces import new_rows, read_vocabulary, with_vocabulary
 from tests.conftest import build_tiny_encoder
 from tests.training.backbones import build_backbone
 
@@ -153,6 +154,66 @@ def test_a_new_piece_starts_from_what_stands_opposite_it(teacher: Path) -> None:
     cat = made[vocabulary.index("猫")]
     assert np.linalg.norm(cat - rows[known].mean(axis=0)) < 0.3 * lengths
     assert len(np.unique(made.round(5), axis=0)) == len(vocabulary)
+
+
+def test_a_chinese_word_is_a_token_of_its_own(teacher: Path, tmp_path: Path) -> None:
+    from tokenizers import Tokenizer
+
+    own = pieces(teacher)
+    chosen = [*own, "丢了", "我的卡", "我的", "卡丢", "my card"]
+    make_student(teacher, tmp_path / "s", vocabulary=chosen, parallel=PARALLEL)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "s" / "tokenizer.json"))
+    number = tokenizer.get_vocab()
+    first, last = number["[CLS]"], number["[SEP]"]
+    cards = tokenizer.encode("cards", add_special_tokens=False).tokens
+    for text, wanted in {
+        "我的卡丢了": ["我的卡", "丢了"],  # the leftmost, and of those the longest
+        "MY卡 丢了!": ["my", "卡", "丢了", "!"],
+        "丢 了": ["丢", "了"],
+        "我的 卡": ["我的", "卡"],
+        "My card 丢了": ["my card", "丢了"],
+        "my card, my cards": ["my card", ",", "my", *cards],
+    }.items():
+        ids = tokenizer.encode(text).ids
+        assert ids == [first, *(number[piece] for piece in wanted), last], text
+    both = [Encoder.load(tmp_path / "s", runtime=runtime) for runtime in ("onnx", "torch")]  # type: ignore[arg-type]
+    np.testing.assert_allclose(both[0].encode(TEXTS), both[1].encode(TEXTS), atol=1e-4)
+    # What has no words reads as before; a student of the student has the words still.
+    english = [text for text in TEXTS if text.isascii() and "my card" not in text]
+    before = Encoder.load(teacher).encode(english)
+    np.testing.assert_allclose(both[0].encode(english), before, atol=1e-5)
+    make_student(tmp_path / "s", tmp_path / "again", layers=(0, 1, 2, 3), vocabulary=chosen)
+    np.testing.assert_allclose(
+        Encoder.load(tmp_path / "again").encode(TEXTS), both[0].encode(TEXTS), atol=1e-5
+    )
+
+
+def test_pieces_that_the_teacher_never_reads_stay_so(teacher: Path) -> None:
+    content = json.loads((teacher / "tokenizer.json").read_text(encoding="utf-8"))
+    content["model"]["vocab"]["没读过"] = len(content["model"]["vocab"])
+    vocabulary = [*content["model"]["vocab"], "一个词"]
+    added = with_vocabulary(content, vocabulary, teacher)["added_tokens"]
+    assert [token["content"] for token in added if not token["special"]] == ["一个词"]
+
+
+def test_a_word_starts_from_its_translation_and_its_characters() -> None:
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+
+    vocabulary = ["card", "fee", "卡", "费", "银行卡", "行李"]
+    tokenizer = Tokenizer(WordLevel(dict(zip(vocabulary, range(6), strict=True)), unk_token="fee"))
+    tokenizer.pre_tokenizer = Whitespace()
+    parallel = Examples(
+        "pairs", {"anchor": ["card", "card", "fee", "fee"], "positive": ["银行卡"] * 2 + ["费"] * 2}
+    )
+    rows = np.zeros((6, 2), np.float32)
+    rows[0], rows[1] = (1, 0), (0, 1)
+    words = {4: [2, 3], 5: [3]}
+    made = new_rows(rows, np.arange(6) < 2, tokenizer, parallel, words=words)
+    np.testing.assert_allclose(made[3], [0, 1])
+    np.testing.assert_allclose(made[4], 0.7 * made[0] + 0.3 * (made[2] + made[3]) / 2, atol=1e-6)
+    np.testing.assert_allclose(made[5], made[3])  # one that occurs nowhere
 
 
 def test_the_same_seed_makes_the_same_student(teacher: Path, tmp_path: Path) -> None:
