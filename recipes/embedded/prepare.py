@@ -16,6 +16,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import apart
 import lexicon
 import overlap
 import pyarrow as pa
@@ -28,10 +29,16 @@ from semsearch.encoder.source import resolve
 TEACHER = "minilm"
 TIMES = {"tatoeba": 3, "captions": 3, "manuals": 2}
 """How often the Chinese of a pair is learnt from: everyday language more often than manuals."""
+WORD_WEIGHTS = {"tatoeba": 1.0, "captions": 0.5, "manuals": 0.2, "switched": 1.0, "chinese": 0.5}
+"""How much the words of a source count: everyday language more than manuals."""
+N_CHINESE = 150_000
+"""Sentences of Wikipedia whose words are counted."""
 QUESTION_TIMES = 3
 N_SWITCHED = 40_000
 N_EDITED = 30_000
 LONGEST_EDITED = 40
+LEAST_CHINESE = 0.6
+"""Of the characters of a switched question that is edited."""
 
 logger = logging.getLogger("recipe")
 
@@ -76,17 +83,32 @@ def prepare(data: Path, out: Path, *, share: float = 1.0, seed: int = 0) -> dict
     _write(out / "triplets.parquet", ("anchor", "positive", "negative"), found.triplets)
     edits = _edited(found, rng)
     _write(out / "overlap.parquet", ("sentence1", "sentence2", "score"), edits)
+    more = _edited_questions(switched, translations, random.Random(seed + 5))
+    _write(out / "overlap-questions.parquet", ("sentence1", "sentence2", "score"), more)
     chinese = [*found.chinese, *(zh for _, zh in translations)]
     spelt = [*english, *(en for en, _ in translations)]
     pieces = vocabulary.pieces(_tokenizer(), spelt, chinese, texts.variants())
     _write_lines(out / "vocab.txt", pieces)
+    chosen = vocabulary.words(
+        {name: [zh for _, zh in pairs] for name, pairs in parallel.items()},
+        {"switched": [zh for _, zh in switched], "chinese": found.chinese[:N_CHINESE]},
+        WORD_WEIGHTS,
+    )
+    _write_lines(out / "words.txt", chosen)
+    anchors, positives = zip(*rows, strict=True)
+    split = apart.taken_apart(positives, set(chosen), random.Random(seed + 11))
+    _write(
+        out / "pairs-apart.parquet", ("anchor", "positive"), list(zip(anchors, split, strict=True))
+    )
     counts = {
         "english": len(english),
         **{name: len(pairs) for name, pairs in parallel.items()},
         "switched": len(switched),
         "triplets": len(found.triplets),
         "edited": len(edits),
+        "edited questions": len(more),
         "pieces": len(pieces),
+        "words": len(chosen),
     }
     return _record(out, seed, share, counts)
 
@@ -111,6 +133,18 @@ def _edited(found: texts.Texts, rng: random.Random) -> list[overlap.Row]:
     everyday = [zh for _, zh in [*found.tatoeba, *found.captions]]
     short = [text for text in [*everyday, *found.chinese] if 4 <= len(text) <= LONGEST_EDITED]
     return overlap.edited(rng.sample(short, min(N_EDITED, len(short))), rng)
+
+
+def _edited_questions(
+    switched: Sequence[texts.Pair], translations: Sequence[texts.Pair], rng: random.Random
+) -> list[overlap.Row]:
+    """Half of them questions that are mostly Chinese, half translations."""
+    asked = [zh for _, zh in switched if vocabulary.share_of_chinese(zh) >= LEAST_CHINESE]
+    rows: list[str] = []
+    for source in (asked, [zh for _, zh in translations]):
+        short = [text for text in source if 4 <= len(text) <= LONGEST_EDITED]
+        rows += rng.sample(short, min(N_EDITED // 2, len(short)))
+    return overlap.edited(rows, rng)
 
 
 def _tokenizer() -> object:

@@ -2,7 +2,7 @@
 
     python recipes/embedded/record.py WORK
 
-Writes `run/` beside this file: the two `training.json`, the tables' checksums and `curve.png`.
+Writes `run/` beside this file: each run's `training.json`, the tables' checksums and `curve.png`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import Any
 
 OUT = Path(__file__).resolve().parent / "run"
-RUNS = ("taught", "spelt", "ranked-2", "ranked-3")
+RUNS = (
+    *("taught", "spelt", "worded", "ranked-2", "ranked-3"),
+    *("last-4", "last-6", "last-8", "last-9"),
+)
+_COLUMNS = 3
 _FOLDERS = re.compile(r'(?<=")/[^":]*/(?=[^/":]+/[^/":]+/[^/":]+\.parquet)')
 
 
@@ -37,9 +41,10 @@ def main() -> None:
 def _draw(reports: dict[str, Any], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5 * len(reports), 3.6), layout="constrained")
+    n_rows = -(-len(reports) // _COLUMNS)
+    figure = Figure(figsize=(5 * _COLUMNS, 3.4 * n_rows), layout="constrained")
     for place, (name, report) in enumerate(reports.items(), 1):
-        axes = figure.add_subplot(1, len(reports), place)
+        axes = figure.add_subplot(n_rows, _COLUMNS, place)
         steps, losses = zip(*report["losses"], strict=True)
         # Steps of several objectives are mixed, each with losses of its own size.
         axes.semilogy(steps, losses, ".", color="0.5", markersize=3, label="loss of a step")

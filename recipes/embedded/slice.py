@@ -33,7 +33,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         made = {"tables": prepare.prepare(arguments.data, work / "tables", share=SHARE)}
-        start.make(work / "tables", work / "start")
+        start.make(work / "tables", work / "start", words=True)
         made["training"] = train(work / "tables", work / "start", work / "float")
     text = json.dumps(made, indent=2)
     print(text)
@@ -54,12 +54,13 @@ def train(tables: Path, encoder: Path, out: Path) -> dict[str, Any]:
         loss=LossOptions(distance="cosine", similarities=2.0, ranking=0.1, dims=(128, 64)),
     )  # fmt: skip
     sources = Sources(
-        files=(str(tables / "pairs.parquet"),),
+        files=(str(tables / "pairs-apart.parquet"),),
         shape="pairs",
         dev=(str(tables / "dev.parquet"),),
         drop_leaks=True,
         also=(
             ("cosent", str(tables / "overlap.parquet")),
+            ("cosent", str(tables / "overlap-questions.parquet")),
             ("supervised-simcse", str(tables / "triplets.parquet")),
         ),
     )

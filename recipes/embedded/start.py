@@ -1,9 +1,9 @@
 """Write the encoder that the training starts from: layers and word pieces of the teacher.
 
-    python recipes/embedded/start.py TABLES OUT
+    python recipes/embedded/start.py TABLES OUT [--words]
 
-TABLES is what prepare.py wrote. Chinese characters start from the English words that stand opposite
-them in the translations.
+TABLES is what prepare.py wrote. Chinese characters, and with --words the Chinese words, start from
+the English words that stand opposite them in the translations.
 """
 
 from __future__ import annotations
@@ -25,17 +25,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tables", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--words", action="store_true", help="the pieces of words.txt, too")
     arguments = parser.parse_args()
-    make(arguments.tables, arguments.out)
+    make(arguments.tables, arguments.out, words=arguments.words)
 
 
-def make(tables: Path, out: Path) -> None:
+def make(tables: Path, out: Path, *, words: bool) -> None:
     """Write the start as a new directory."""
+    files = ("vocab.txt", "words.txt") if words else ("vocab.txt",)
     make_student(
         resolve(TEACHER),
         out,
         layers=LAYERS,
-        vocabulary=read_vocabulary(tables / "vocab.txt"),
+        vocabulary=[piece for name in files for piece in read_vocabulary(tables / name)],
         parallel=read_examples([str(tables / "parallel.parquet")], "pairs"),
     )
 

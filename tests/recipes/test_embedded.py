@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 import json
 import random
+import shutil
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+
+from semsearch.encoder import Encoder
+from tests.conftest import build_tiny_encoder
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "embedded"
 
@@ -90,19 +94,80 @@ def test_word_pieces_are_those_that_occur(part) -> None:
     assert pieces == ["card", "lost", "a", "##b", "##s", "门", "卡", "門"]
 
 
-def test_traditional_characters_get_the_embedding_of_the_simplified(part, tmp_path: Path) -> None:
-    from safetensors.numpy import load_file, save_file
+def test_words_are_those_that_are_used_most(part) -> None:
+    vocabulary = part("vocabulary")
+    n = vocabulary.LEAST_TRANSLATED
+    spoken = ["我的手机在哪里"] * n + ["天气很好"] * (n - 1)
+    written = ["手机和天气", "银行的手机", "手机", "天气"]
+    weights = {"spoken": 1.0, "written": 0.5}
+    found = vocabulary.words({"spoken": spoken}, {"written": written}, weights)
+    # 天气 is in too few translations, 银行 in none; 我的 is two words, 我 is no word of two.
+    assert found == ["手机", "哪里"]
+    assert vocabulary.words({"spoken": spoken + written}, {}, {"spoken": 1.0}) == [
+        "手机", "天气", "哪里",
+    ]  # fmt: skip
 
-    tie = part("tie")
-    numbers = {"[PAD]": 0, "门": 1, "門": 2, "a": 3}
-    content = json.dumps({"model": {"vocab": numbers}})
-    (tmp_path / "tokenizer.json").write_text(content, encoding="utf-8")
-    table = np.arange(8, dtype=np.float32).reshape(4, 2)
-    save_file({tie.TABLE: table, "other": table}, tmp_path / "model.safetensors", {"format": "pt"})
-    assert tie.tie(tmp_path) == 1
-    tied = load_file(tmp_path / "model.safetensors")
-    np.testing.assert_array_equal(tied[tie.TABLE], table[[0, 1, 1, 3]])
-    np.testing.assert_array_equal(tied["other"], table)
+
+def test_words_are_now_and_then_taken_apart(part) -> None:
+    words = {"手机", "手机号", "天气"}
+    texts = ["my 手机号码 is lost", "天气手机", "没有"] * 100
+    made = part("apart").taken_apart(texts, words, random.Random(0))
+    assert made == part("apart").taken_apart(texts, words, random.Random(0))
+    assert set(made[::3]) == {texts[0], "my 手 机 号码 is lost"}, "the longest word"
+    assert set(made[1::3]) == {texts[1], "天 气手机", "天气手 机", "天 气手 机"}
+    assert set(made[2::3]) == {"没有"}
+    assert 10 < sum(a != b for a, b in zip(texts, made, strict=True)) < 120
+
+
+@pytest.fixture
+def worded(part, tmp_path: Path) -> Path:
+    """A tiny encoder with a traditional character, the simplified one, and words of both."""
+    pytest.importorskip("sentence_transformers")
+    from semsearch.training.student import make_student
+
+    body = build_tiny_encoder(tmp_path / "body", seed=1)
+    content = json.loads((body / "tokenizer.json").read_text(encoding="utf-8"))
+    pieces = dict.fromkeys([*content["model"]["vocab"], *"门开卡門貓", "开门", "開門"])
+    make_student(body, tmp_path / "worded", vocabulary=list(pieces))
+    return tmp_path / "worded"
+
+
+def test_traditional_characters_are_read_as_the_simplified_ones(part, worded: Path) -> None:
+    pytest.importorskip("sentencepiece")
+    texts = ["开门", "请开门, my card!", "門 卡", "貓", "Crème brûlée"]
+    variants = {"門": "门", "開": "开", "貓": "龘", "ö": "门"}
+    before = Encoder.load(worded).encode(texts)
+    assert part("fold").fold(worded, variants) == 2, "門 and 開門; 龘 has no piece"
+    both = [Encoder.load(worded, runtime=runtime) for runtime in ("onnx", "torch")]  # type: ignore[arg-type]
+    for encoder in both:
+        after = encoder.encode([*texts, "開門", "门 卡"])
+        np.testing.assert_allclose(after[[0, 1, 3, 4]], before[[0, 1, 3, 4]], atol=1e-5)
+        np.testing.assert_allclose(after[[5, 6]], after[[0, 2]], atol=1e-6)
+        assert not np.allclose(after[2], before[2], atol=1e-3)
+
+
+def test_words_are_grafted_on_an_encoder_that_has_none(part, worded: Path, tmp_path: Path) -> None:
+    from semsearch.encoder import safetensors
+
+    graft, table = part("graft"), part("fold").TABLE
+    learnt = safetensors.read(worded / "model.safetensors")
+    content = json.loads((worded / "tokenizer.json").read_text(encoding="utf-8"))
+    numbers = content["model"]["vocab"]
+    n = numbers["开门"]
+    plain = tmp_path / "plain"
+    shutil.copytree(worded, plain)
+    content["model"]["vocab"] = {piece: at for piece, at in numbers.items() if at < n}
+    (plain / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    weights = {**learnt, table: learnt[table][:n] + 1}
+    safetensors.write(plain / "model.safetensors", weights)
+    assert graft.graft(tmp_path / "out", plain, worded) == 2
+    made = safetensors.read(tmp_path / "out" / "model.safetensors")
+    np.testing.assert_array_equal(made[table][:n], weights[table])
+    # A word moves as its characters did; 開 has no piece, and 門 has.
+    np.testing.assert_allclose(made[table][n:], learnt[table][n:] + 1, rtol=1e-5)
+    assert Encoder.load(tmp_path / "out").measure(["开门"]).n_tokens.tolist() == [3]
+    with pytest.raises(ValueError, match="have other pieces"):
+        graft.graft(tmp_path / "no", worded, build_tiny_encoder(tmp_path / "other", seed=2))
 
 
 def test_encoders_are_averaged_weight_by_weight(part, tmp_path: Path) -> None:
@@ -135,7 +200,7 @@ def test_a_slice_of_the_recipe_gives_what_it_gave(part, data_dir: Path, tmp_path
     tables = tmp_path / "tables"
     share = part("slice").SHARE
     assert part("prepare").prepare(data_dir, tables, share=share) == kept["tables"]
-    part("start").make(tables, tmp_path / "start")
+    part("start").make(tables, tmp_path / "start", words=True)
     report = part("slice").train(tables, tmp_path / "start", tmp_path / "float")
     # Sums are rounded in another order on another CPU: the figures move a little.
     assert report["before"] == pytest.approx(kept["training"]["before"], abs=0.5)
