@@ -8,43 +8,73 @@ mkdir -p "$work"
 
 [ -f "$work/tables/tables.json" ] || python "$here/prepare.py" "$data" "$work/tables"
 [ -d "$work/start" ] || python "$here/start.py" "$work/tables" "$work/start"
+[ -d "$work/start-words" ] || python "$here/start.py" "$work/tables" "$work/start-words" --words
 
-distil() { # NAME ENCODER STEPS SEED [more options]
-  [ -d "$work/$1" ] || semsearch train "$work/tables/pairs.parquet" "$work/$1" \
-    --objective distil --shape pairs --encoder "$work/$2" --teacher minilm --max-length 128 \
-    --dims 128,64 --distance cosine --similarities 2 --ranking 0.1 \
-    --batch-tokens 4096 --topics 400 --dropout 0 --steps "$3" --seed "$4" \
-    --also supervised-simcse="$work/tables/triplets.parquet" \
-    --dev "$work/tables/dev.parquet" --drop-leaks "${@:5}" \
-    $([ -d "$work/$1.training" ] && echo --resume)
-}
-
-# Match the teacher, in both languages. No sentence of a test set is learnt from. Steps that are
-# begun at once want a core each, and OMP_NUM_THREADS=1.
-tests=()
+tests=() # no sentence of theirs is learnt from
 for set in sts_en/stsbenchmark sts_en/sick sts_zh/stsb_zh sts_zh/lcqmc sts_zh/bq sts_zh/atec; do
   tests+=(--evaluate "$data/$set/test.parquet")
 done
-first=(--dim 256 --learning-rate 3e-4 --embedding-rate 1e-3 "${tests[@]}")
-edits=(--also cosent="$work/tables/overlap.parquet")
-distil taught start 7000 0 --checks 7 "${first[@]}" &
-runs=($!)
-distil spelt start 4500 0 --checks 3 "${first[@]}" "${edits[@]}" --literal 2 &
-runs+=($!)
-for run in "${runs[@]}"; do wait "$run"; done
-
-# Go on from the first, twice, with what Chinese sentences share of their characters beside.
+distil() { # NAME TABLE ENCODER STEPS SEED [more options]
+  [ -d "$work/$1" ] || semsearch train "$work/tables/$2.parquet" "$work/$1" \
+    --objective distil --shape pairs --encoder "$work/$3" --teacher minilm --max-length 128 \
+    --dims 128,64 --distance cosine --similarities 2 --ranking 0.1 \
+    --batch-tokens 4096 --topics 400 --dropout 0 --steps "$4" --seed "$5" \
+    --also supervised-simcse="$work/tables/triplets.parquet" \
+    --dev "$work/tables/dev.parquet" "${tests[@]}" --drop-leaks "${@:6}" \
+    $([ -d "$work/$1.training" ] && echo --resume)
+}
 runs=()
+all_done() {
+  for run in "${runs[@]}"; do wait "$run"; done
+  runs=()
+}
+
+# Match the teacher, in both languages. Steps that are begun at once want a core each, and
+# OMP_NUM_THREADS=1.
+fast=(--learning-rate 3e-4 --embedding-rate 1e-3)
+slow=(--learning-rate 2e-4 --embedding-rate 7e-4)
+edits=(--also cosent="$work/tables/overlap.parquet")
+questions=(--also cosent="$work/tables/overlap-questions.parquet")
+distil taught pairs start 7000 0 --dim 256 --checks 7 "${fast[@]}" &
+runs+=($!)
+distil spelt pairs start 4500 0 --dim 256 --checks 3 "${fast[@]}" "${edits[@]}" --literal 2 &
+runs+=($!)
+all_done
+distil worded pairs start-words 1500 0 --dim 256 --checks 1 "${fast[@]}" &
+runs+=($!)
+# Go on from the first, twice, with what Chinese sentences share of their characters beside.
 for seed in 2 3; do
-  distil "ranked-$seed" taught 900 "$seed" --checks 1 --learning-rate 2e-4 --embedding-rate 7e-4 \
-    "${edits[@]}" &
+  distil "ranked-$seed" pairs taught 900 "$seed" --checks 1 "${slow[@]}" "${edits[@]}" &
   runs+=($!)
 done
-for run in "${runs[@]}"; do wait "$run"; done
+all_done
+
+# What was learnt without words, with the words that were learnt apart.
+[ -d "$work/mixed" ] || {
+  rm -rf "$work"/making-*
+  python "$here/average.py" "$work/making-all" "$work/spelt" "$work/ranked-2=0.5" "$work/ranked-3=0.5"
+  python "$here/graft.py" "$work/making-grafted" "$work/making-all" "$work/worded"
+  python "$here/average.py" "$work/making-mixed" "$work/making-grafted=0.7" "$work/worded=0.3"
+  mv "$work/making-mixed" "$work/mixed"
+}
+
+# Several of the same kind, which differ in the seed, in how words are read and in what is edited: one
+# is as far from the next as most changes of the recipe, and their average is better than each.
+last() { # SEED TABLE STEPS [more options]
+  distil "last-$1" "$2" mixed "$3" "$1" --checks 1 "${edits[@]}" "${@:4}" &
+  runs+=($!)
+}
+last 4 pairs 1200 "${slow[@]}"
+last 6 pairs 1200 "${fast[@]}" "${questions[@]}"
+all_done
+last 8 pairs-apart 1500 "${fast[@]}"
+last 9 pairs-apart 1500 "${fast[@]}" "${questions[@]}"
+all_done
 
 [ -d "$work/float" ] || {
-  python "$here/average.py" "$work/average" "$work/spelt" "$work/ranked-2=0.5" "$work/ranked-3=0.5"
-  python "$here/tie.py" "$work/average"
-  mv "$work/average" "$work/float"
+  rm -rf "$work/making-float"
+  python "$here/average.py" "$work/making-float" "$work"/last-{4,6,8,9}
+  python "$here/fold.py" "$work/making-float"
+  mv "$work/making-float" "$work/float"
 }
 [ -d "$work/embedded" ] || semsearch quantize "$work/float" "$work/embedded" --min-cosine 0.995
