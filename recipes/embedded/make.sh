@@ -75,6 +75,7 @@ all_done
   rm -rf "$work/making-float"
   python "$here/average.py" "$work/making-float" "$work"/last-{4,6,8,9}
   python "$here/fold.py" "$work/making-float"
+  python "$here/weigh.py" "$work/making-float" "$work/tables/pairs.parquet"
   mv "$work/making-float" "$work/float"
 }
 [ -d "$work/embedded" ] || semsearch quantize "$work/float" "$work/embedded" --min-cosine 0.995

@@ -170,6 +170,25 @@ def test_words_are_grafted_on_an_encoder_that_has_none(part, worded: Path, tmp_p
         graft.graft(tmp_path / "no", worded, build_tiny_encoder(tmp_path / "other", seed=2))
 
 
+def test_dimensions_in_which_texts_differ_count_for_more(part, tmp_path: Path) -> None:
+    pytest.importorskip("sentence_transformers")
+    from semsearch.training.student import make_student
+
+    body = build_tiny_encoder(tmp_path / "body", seed=1)
+    reduction = np.linalg.qr(np.random.default_rng(0).normal(size=(32, 32)))[0][:16]
+    make_student(body, tmp_path / "out", reduction=reduction.astype(np.float32))
+    texts = ["my card", "the card is lost", "a cat", "my cat is here", "开门"]
+    before = Encoder.load(tmp_path / "out").encode(texts)
+    weights = part("weigh").weigh(tmp_path / "out", texts)
+    assert np.argsort(weights).tolist() == np.argsort(before.std(axis=0)).tolist()
+    assert weights.mean() == pytest.approx(1)
+    wanted = before * weights
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    for runtime in ("onnx", "torch"):
+        found = Encoder.load(tmp_path / "out", runtime=runtime).encode(texts)  # type: ignore[arg-type]
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
 def test_encoders_are_averaged_weight_by_weight(part, tmp_path: Path) -> None:
     from safetensors.numpy import load_file, save_file
 
