@@ -19,7 +19,7 @@ Progress: TypeAlias = Callable[[int, int], None]
 
 Batches: TypeAlias = Callable[[Sequence[str]], Iterable[tuple[Ids, Embeddings]]]
 
-UNKNOWN_SHARE = 0.2
+UNKNOWN_SHARE = 0.25
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ def text_warnings(encoder: Encoder, texts: Sequence[str]) -> list[SyncWarning]:
         found.append(
             SyncWarning(
                 "unknown_tokens",
-                f"{len(unknown)} of {len(texts)} texts have more than a fifth of their tokens "
+                f"{len(unknown)} of {len(texts)} texts have more than a quarter of their tokens "
                 f"unknown to {encoder.source}, so it cannot tell them apart well. Take an encoder "
                 "of their language: --encoder.",
                 len(unknown),
