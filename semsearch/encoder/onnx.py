@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,8 +35,13 @@ class OnnxRuntime(GraphRuntime):
         Raises:
             EncoderError: the layout needs torch, or the file is no transformer body.
         """
-        super().__init__(layout, model)
-        self._session = _session(model)
+        import onnxruntime  # noqa: F401  before the thread, which would wait for the interpreter
+
+        # Reading a body lets go of the interpreter, reading a tokenizer does not.
+        with ThreadPoolExecutor(1) as pool:
+            session = pool.submit(_session, model)
+            super().__init__(layout, model)
+        self._session = session.result()
         outputs = {value.name: value for value in self._session.get_outputs()}
         ranks = [len(value.shape or ()) for value in outputs.values()]
         self._output = states_output(list(outputs), ranks, model)
