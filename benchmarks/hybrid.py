@@ -114,10 +114,8 @@ def main() -> None:
     if arguments.speed:
         cost = {"speed": speed(root), "cold": cold()}
         print(json.dumps(cost, indent=1))
-        path = provenance.RESULTS / "hybrid.json"
-        kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        rows = {"banks": kept.get("banks", [])}
-        provenance.write("hybrid", {**rows, **cost}, _files(root), SEED)
+        banks_kept = {"banks": provenance.read("hybrid").get("banks", [])}
+        provenance.write("hybrid", {**banks_kept, **cost}, _files(root), SEED)
         return
     records = []
     for name in arguments.encoder or ["embedded", "minilm"]:
@@ -129,11 +127,11 @@ def main() -> None:
             records += [{"encoder": name, "bank": bank_name} | r for r in measured(encoder, bank)]
             print(table(records[-2:]).split("\n", 2)[2], flush=True)
     print(table(records))
-    if not arguments.encoder and not arguments.bank:
-        path = provenance.RESULTS / "hybrid.json"
-        kept = json.loads(path.read_text("utf-8")) if path.exists() else {}
-        cost = {part: kept[part] for part in ("speed", "cold") if part in kept}
-        provenance.write("hybrid", {"banks": records, **cost}, _files(root), SEED)
+    kept = provenance.read("hybrid")
+    cost = {part: kept[part] for part in ("speed", "cold") if part in kept}
+    names = ("encoder", "bank", "calibrated_on")
+    rows = provenance.merged(kept.get("banks", []), records, names)
+    provenance.write("hybrid", {"banks": rows, **cost}, _files(root), SEED)
 
 
 def banks(root: Path) -> dict[str, Callable[[], Bank]]:

@@ -17,7 +17,6 @@ Rows that were not asked for stay in the results as they are.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import tempfile
@@ -89,12 +88,10 @@ def chinese(root: Path) -> Bank:
 
 def keep(record: dict[str, Any], files: Sequence[Path]) -> None:
     """Put a row into the results, in place of the one that was there."""
-    path = provenance.RESULTS / "improve.json"
-    rows = json.loads(path.read_text("utf-8"))["rows"] if path.exists() else []
     names = ("encoder", "bank", "mode")
-    rows = [row for row in rows if any(row[name] != record[name] for name in names)]
+    rows = provenance.merged(provenance.read("improve").get("rows", []), [record], names)
     order = [(e, b, m) for e in ENCODERS for b in BANKS for m in MODES]
-    rows = sorted([*rows, record], key=lambda row: order.index(tuple(row[n] for n in names)))
+    rows = sorted(rows, key=lambda row: order.index(tuple(row[n] for n in names)))
     provenance.write("improve", {"rows": rows}, list(files), SEED)
 
 

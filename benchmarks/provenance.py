@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,20 @@ def environment(**more: str) -> dict[str, str]:
 def checksum(path: Path) -> str:
     """First 16 hex digits of a file's SHA-256."""
     return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def read(name: str) -> dict[str, Any]:
+    """What results/<name>.json holds; nothing where there is none."""
+    path = RESULTS / f"{name}.json"
+    return dict(json.loads(path.read_text("utf-8"))) if path.exists() else {}
+
+
+def merged(
+    kept: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], names: Sequence[str]
+) -> list[dict[str, Any]]:
+    """The rows that were kept, with new ones in place of those that agree with them in `names`."""
+    found = {tuple(row[name] for name in names): row for row in [*kept, *rows]}
+    return list(found.values())
 
 
 def write(name: str, result: dict[str, Any], data: list[Path] | None = None, seed: int = 0) -> Path:

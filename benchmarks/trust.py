@@ -25,7 +25,6 @@ Part of it replaces the rows of that part in the result.
 from __future__ import annotations
 
 import argparse
-import json
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -77,24 +76,19 @@ def main() -> None:
     if arguments.plots:
         _plots(root)
         return
-    names = arguments.encoder or ["embedded", "minilm"]
     records, files = [], sorted(path for name in BANKS for path in (root / name).glob("*.parquet"))
-    for name in names:
+    for name in arguments.encoder or ["embedded", "minilm"]:
         encoder = Memory(Encoder.load(name))
         for bank in banks(root):
             if not arguments.bank or bank.name in arguments.bank:
                 records += measured(name, encoder, bank, arguments.way)
     print(table(records))
-    kept = json.loads((provenance.RESULTS / "trust.json").read_text(encoding="utf-8"))["rows"]
-    rows = {_name(row): row for row in kept} | {_name(row): row for row in records}
+    names = ("encoder", "bank", "calibrated_on")
+    rows = provenance.merged(provenance.read("trust").get("rows", []), records, names)
     parts = [f"{part} of {name}" for part in ("half", FEW) for name in BANKS]
     order = [*BANKS, *parts, OTHERWISE, *(f"sample {name}" for name in SAMPLES)]
-    ordered = sorted(rows.values(), key=lambda row: (row["encoder"], order.index(row["bank"])))
+    ordered = sorted(rows, key=lambda row: (row["encoder"], order.index(row["bank"])))
     provenance.write("trust", {"precision": PRECISION, "rows": ordered}, files, SEED)
-
-
-def _name(row: dict[str, Any]) -> tuple[str, ...]:
-    return row["encoder"], row["bank"], row["calibrated_on"]
 
 
 def banks(root: Path) -> Iterator[Bank]:
