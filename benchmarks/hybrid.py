@@ -38,6 +38,7 @@ from answer_quality import Memory
 from semsearch import Encoder, Index
 from semsearch.calibration import calibrate
 from semsearch.calibration.points import Judged, measure, reliability
+from semsearch.calibration.weighing import tried
 from semsearch.evaluation.bootstrap import difference_interval
 from semsearch.evaluation.queries import LabelledQuery
 from semsearch.store import BankReader
@@ -252,6 +253,8 @@ def measured(encoder: Memory, bank: Bank) -> Iterator[dict[str, Any]]:
     ):
         index._encoder = encoder  # the queries are remembered, too
         words = _by_words(index, texts) == expected
+        asked = [query for query in bank.test if query.key]
+        weighed = tried(index, asked, encoder.encode([q.text for q in asked], kind="query"))
         for way, labels in (("the bank itself", None), ("labels", rows)):
             calibrate(index, labels, lexical="off", seed=SEED)
             off = index.search(texts, 1, refused=True)
@@ -268,6 +271,7 @@ def measured(encoder: Memory, bank: Bank) -> Iterator[dict[str, Any]]:
                 "questions": len(bank.questions),
                 "queries": int(answerable.sum()),
                 **{name: round(float(r.mean()), 4) for name, r in shown.items()},
+                "by_weight": [round(float(share), 4) for share in weighed.mean(axis=0)],
                 "decision": report.lexical.to_dict(),
                 "difference": _interval(shown["auto"], shown["vectors"]),
                 "difference_on": _interval(shown["on"], shown["vectors"]),

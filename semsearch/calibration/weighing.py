@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from semsearch import identity
 from semsearch.calibration import selfmade
-from semsearch.calibration.mixing import LEAST, Mixing, decide, outcomes
+from semsearch.calibration.mixing import LARGE, LEAST, Mixing, Right, decide, outcomes
 from semsearch.classifier import Opinion
 from semsearch.errors import SemsearchError
 from semsearch.evaluation.queries import LabelledQuery
@@ -14,7 +14,7 @@ from semsearch.hybrid import DEPTH, Beside, Exact, of_rows, opinions_of
 from semsearch.index import Index
 from semsearch.lexical import Lexical, Lexicon, Shares
 from semsearch.ranking import Ranked, Score, rank
-from semsearch.store import BankReader
+from semsearch.store import BankReader, Meta
 from semsearch.types import Ids, Vectors
 from semsearch.view import View, lexicon_of
 
@@ -57,13 +57,36 @@ def mix(
             )
             by_labels = None
             if vectors is not None and asked:
-                identity.check(index.path, meta.encoder, index.encoder, reader.first_phrasings)
-                view = View.load(index.path, reader, meta, None)
-                near = _near(reader, view, lexicon, asked, vectors[rows], by_top3)
-                by_labels, _ = outcomes(near)
-            return decide(own, by_labels, lexical, seed)
+                by_labels = _tried(index, reader, meta, lexicon, asked, vectors[rows], by_top3)
+            return decide(own, by_labels, lexical, seed, large=meta.phrasings >= LARGE)
     finally:
         reader.close()
+
+
+def tried(index: Index, labels: Sequence[LabelledQuery], vectors: Vectors) -> Right:
+    """Which of n labelled queries, all with an answer, find it at each of w `WEIGHTS`: (n, w)."""
+    reader = BankReader(index.path)
+    try:
+        with reader.reading() as meta:
+            lexicon = lexicon_of(reader, meta)
+            return _tried(index, reader, meta, lexicon, labels, vectors, meta.score == "top3")
+    finally:
+        reader.close()
+
+
+def _tried(
+    index: Index,
+    reader: BankReader,
+    meta: Meta,
+    lexicon: Lexicon,
+    labels: Sequence[LabelledQuery],
+    vectors: Vectors,
+    by_top3: bool,
+) -> Right:
+    identity.check(index.path, meta.encoder, index.encoder, reader.first_phrasings)
+    view = View.load(index.path, reader, meta, None)
+    right, _ = outcomes(_near(reader, view, lexicon, labels, vectors, by_top3))
+    return right
 
 
 def _near(

@@ -1,4 +1,4 @@
-"""Words count only where held-out queries show that they help."""
+"""Words count where held-out queries say that they help, or say nothing."""
 
 from __future__ import annotations
 
@@ -46,28 +46,64 @@ def _right(n: int, **shares: float) -> tuple[np.ndarray, np.ndarray]:
     return right[np.random.default_rng(0).permutation(n)], np.arange(n)
 
 
-def test_the_weight_that_helps_for_sure_is_taken() -> None:
+def test_the_weight_that_helps_most_is_taken() -> None:
     found = decide(_right(400, w0_2=0.7), None)
     assert found.weight == 0.2 and found.source == "the bank itself" and found.queries == 400
     assert found.vectors == 0.5 and found.both == pytest.approx(0.7)
     assert found.low is not None and 0.1 < found.low < 0.2
     assert "words count (weight 0.2)" in str(found) and "+0.200 [+0.1" in str(found)
+    assert str(found).endswith("on the bank itself")
 
 
-def test_a_gain_that_may_be_chance_counts_for_nothing() -> None:
-    for own in (_right(400, w0_2=0.505), _right(30, w0_2=0.55), _right(10, w0_2=1.0)):
-        assert decide(own, None).weight == 0
+def test_where_a_bank_says_nothing_it_is_as_elsewhere() -> None:
+    usual = WEIGHTS[int(np.argmax(mixing.ELSEWHERE))]
+    for own in (_right(400), _right(10), _right(0)):
+        assert decide(own, None).weight == usual
+    assert "not proven here" in str(decide(_right(400), None))
+    assert decide(_right(0), None).source == "other banks"
+
+
+def test_a_bank_that_says_otherwise_outvotes_the_others() -> None:
+    worse = {f"w{weight:g}".replace(".", "_"): 0.48 for weight in WEIGHTS[1:]}
+    found = decide(_right(400, **worse), None)
+    assert found.weight == 0 and "words do not count" in str(found)
+    assert "not proven" not in str(found)
+    assert decide(_right(100, **worse), None).weight > 0, "two queries are chance"
+
+
+def test_in_a_large_bank_words_must_be_shown_to_help() -> None:
+    for own in (_right(400), _right(400, w0_2=0.505), _right(10, w0_2=1.0)):
+        assert decide(own, None, large=True).weight == 0
+        assert decide(own, None, "on", large=True).weight > 0
     random = np.random.default_rng(3)
     noise = random.random((300, len(WEIGHTS))) < 0.5  # some weight is best by luck
-    assert decide((noise, np.arange(300)), None).weight == 0
+    assert decide((noise, np.arange(300)), None, large=True).weight == 0
+    assert decide(_right(400, w0_2=0.7), None, large=True).weight == 0.2
 
 
-def test_labels_decide_where_they_can() -> None:
-    nothing, bank_says = _right(400), _right(400, w0_2=0.7)
-    assert decide(nothing, _right(200, w0_3=0.8)[0]).weight == 0.3
-    assert decide(bank_says, _right(200, w0_2=0.3)[0]).weight == 0, "they speak against it"
+def test_labels_and_the_bank_count_together() -> None:
+    bank_says = _right(400, w0_2=0.7)
+    found = decide(_right(400), _right(200, w0_3=0.8)[0])
+    assert found.weight == 0.3 and found.source == "the bank itself and labels"
+    assert found.queries == 600
+    worse = {f"w{weight:g}".replace(".", "_"): 0.05 for weight in WEIGHTS[1:]}
+    assert decide(bank_says, _right(200, **worse)[0]).weight == 0, "they speak against it"
     assert decide(bank_says, _right(200)[0]).weight == 0.2, "they say nothing"
-    assert decide(bank_says, _right(10, w0_2=0.3)[0]).weight == 0.2, "they are too few"
+    nobody = np.zeros((0, len(WEIGHTS)), bool), np.zeros(0, np.int64)
+    assert decide(nobody, _right(200, w0_3=0.8)[0]).source == "labels"
+
+
+def test_what_is_expected_of_a_bank_was_measured() -> None:
+    results = Path(__file__).parents[2] / "benchmarks" / "results" / "hybrid.json"
+    english = ("banking77", "clinc150", "hwu64", "shop")
+    gains = [
+        np.subtract(row["by_weight"], row["by_weight"][0])
+        for row in json.loads(results.read_text("utf-8"))["banks"]
+        if row["calibrated_on"] == "labels" and row["queries"] >= 100
+        if row["encoder"] == "embedded" or row["bank"].startswith(english)
+    ]
+    assert len(gains) == 24
+    np.testing.assert_allclose(200 * np.mean(gains, axis=0), mixing.ELSEWHERE, atol=0.06)
 
 
 def test_it_can_be_asked_for_or_not() -> None:
