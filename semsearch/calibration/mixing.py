@@ -76,7 +76,7 @@ class Mixing:
         if self.vectors is None or self.both is None or self.low is None or self.high is None:
             return f"{state} ({self.source})"
         gain = self.both - self.vectors
-        unproven = "; not proven here, but so it is on most banks" if self.low <= 0 else ""
+        unproven = "; too few to prove it, but words help on most banks" if self.low <= 0 else ""
         return (
             f"{state}: with them {self.both:.3f} of {self.queries} held-out queries find their "
             f"standard question, without {self.vectors:.3f}, {gain:+.3f} [{self.low:+.3f}, "

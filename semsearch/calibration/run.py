@@ -59,8 +59,8 @@ def calibrate(
         unanswerable: the share of all queries that has no answer; by default that of the labels,
             but at least 0.05, and 0.1 without labels.
         score: "best" or "top3", in place of the index's own.
-        lexical: "auto" counts the words of a query beside its vector where that helps for sure,
-            see `mixing.decide`; "on" in any case, "off" never. The index keeps it.
+        lexical: "auto" counts the words of a query beside its vector by as much as helps, see
+            `mixing.decide`; "on" in any case, "off" never. The index keeps it.
         column, key, none, encoding, skip_bad: see `retrieval.evaluate`.
         seed: of the folds and of the phrasings that are held out.
         wait_seconds: how long to wait for another writer.

@@ -43,7 +43,7 @@ def test_it_prints_the_curve_and_the_operating_point(run: Run) -> None:
         "faq: calibrated on labelled.csv, 24 queries that have an answer and 22 that have none; "
         "score top3"
     )
-    assert lines[1].startswith("words ") and " of 60 held-out queries " in lines[1]
+    assert lines[1].startswith("words count") and " of 84 held-out queries " in lines[1]
     assert lines[3].split() == ["confidence", "coverage", "precision", "95%", "interval", "refused"]
     assert any(line.startswith("answers from confidence 0.") for line in lines)
     assert lines[-1].startswith("  calibration error  0.")
