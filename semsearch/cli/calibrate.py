@@ -76,8 +76,8 @@ def calibrate(
     answer, and whole standard questions as queries that have none. How many of the queries have
     none cannot be learnt from INDEX: give --log, the log that query --log keeps.
 
-    Held-out queries also show whether counting the words of a query beside its vector helps, so
-    that names, codes and numbers are found; it is done where it helps for sure (--lexical auto).
+    Held-out queries also show by how much the words of a query should count beside its vector, so
+    that names, codes and numbers are found; where they say nothing, a little (--lexical auto).
 
     From then on, query shows the confidence that its first hit is right, and answers only from the
     operating point on: that of --precision, of --coverage, or else the best balance, where the
