@@ -1,8 +1,9 @@
 """One query from a cold shell: `semsearch query` against a sentence-transformers + FAISS script.
 
-Whole processes, timed from outside, in turn, after one warm-up of each, on the banking77 bank (77
-standard questions, 10,003 phrasings): both with the same encoder, MiniLM; with the embedded one,
-which is the default, semsearch and a script that does no more than ONNX Runtime and FAISS must.
+Whole processes, timed from outside, there and back, after a warm-up of each, on the banking77 bank
+(77 standard questions, 10,003 phrasings): both with the same encoder, MiniLM; with the embedded
+one, which is the default, semsearch and a script that does no more than ONNX Runtime and FAISS
+must.
 
     python benchmarks/cold_query.py [--rounds 11]
 """
@@ -37,10 +38,11 @@ def main() -> None:
         times: dict[str, list[float]] = {name: [] for name in commands}
         environment = provenance.environment()
         for round_ in range(rounds + 1):
-            for name, command in commands.items():
+            names = [*commands][:: 1 if round_ % 2 else -1]  # what came before leaves its traces
+            for name in names:
                 started = time.perf_counter()
                 subprocess.run(
-                    command,
+                    commands[name],
                     check=True,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
