@@ -116,7 +116,9 @@ def _find(
     if calibration is None:
         counts = view.counts if by_top3 else None
         said = opinions_of(beside, texts, queries)
-        found = rank_beside(reader, view.search, texts, queries, k, len(view), counts, beside, said)
+        found = rank_beside(
+            reader, view.search, view.of, texts, queries, k, len(view), counts, beside, said
+        )
         return found, [None] * len(texts)
     # Only an index that is calibrated pays for the reading of signals.
     from semsearch.confidence.looking import look

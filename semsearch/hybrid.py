@@ -32,6 +32,10 @@ MOST = 8
 Exact: TypeAlias = Callable[[Ids], Ranked]
 """Standard questions by id (n,) to the score and the best phrasing of each, best first."""
 
+Kept: TypeAlias = Callable[[Ids, Vectors], tuple[Scores, Ids] | None]
+"""Standard questions by id (q,) and a query (d,) to the scores and labels of all their phrasings
+(n,), None where only the rows say them."""
+
 
 class Rows(Protocol):
     """What gives phrasings: a `BankReader`, or a bank that is only tried."""
@@ -88,6 +92,7 @@ def opinions_of(
 def rank_beside(
     reader: Rows,
     search: Search,
+    kept: Kept,
     texts: Sequence[str],
     queries: Vectors,
     k: int,
@@ -113,7 +118,10 @@ def rank_beside(
     for text, query, ranked, opinion in zip(texts, queries, near, opinions, strict=True):
 
         def exact(questions: Ids, query: Vectors = query) -> Ranked:
-            return of_rows(reader, questions, query, counts)
+            found = kept(questions, query)
+            if found is None:
+                return of_rows(reader, questions, query, counts)
+            return scored(*found, counts)
 
         shares = beside.shares(text)
         found.append(fuse(ranked, shares, exact, k, beside.weight, beside.among, opinion))

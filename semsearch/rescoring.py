@@ -25,6 +25,8 @@ class Searchable(Protocol):
 
     def search(self, queries: Vectors, n: int) -> tuple[Scores, Ids]: ...
 
+    def of(self, questions: Ids, query: Vectors) -> tuple[Scores, Ids] | None: ...
+
 
 @dataclass(frozen=True)
 class Rescored:
@@ -58,3 +60,7 @@ class Rescored:
             scores[row, : near.shape[1]][found] = vectors[place[row, found] - first] @ query
         order = np.lexsort((labels, -scores), axis=1)
         return np.take_along_axis(scores, order, 1), np.take_along_axis(labels, order, 1)
+
+    def of(self, questions: Ids, query: Vectors) -> tuple[Scores, Ids] | None:
+        """None: only the rows say what standard questions score."""
+        return None

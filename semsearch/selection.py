@@ -51,6 +51,30 @@ class Selection:
         found = [part.search(queries, n) for part in self.parts]
         return found[0] if len(found) == 1 else merge(found, n)
 
+    def of(self, questions: Ids, query: Vectors) -> tuple[Scores, Ids] | None:
+        """See `phrasings_of`."""
+        return phrasings_of(self.parts, questions, query)
+
+
+def phrasings_of(
+    parts: Sequence[Neighbours], questions: Ids, query: Vectors
+) -> tuple[Scores, Ids] | None:
+    """Scores and labels (n,) of all phrasings of standard questions, in the order of none.
+
+    Args:
+        questions: (q,) ids.
+        query: (d,).
+
+    Returns:
+        None where the parts do not keep the vectors.
+    """
+    if not keep_vectors(parts):
+        return None
+    first, last = questions << ID_BITS, (questions + 1) << ID_BITS
+    found = [part.scores(query, first, last) for part in parts]
+    scores, labels = zip(*found, strict=True)
+    return np.concatenate(scores), np.concatenate(labels)
+
 
 def keep_vectors(parts: Sequence[Neighbours]) -> bool:
     """Whether the vectors are in all of them as they were encoded, but for rounding."""

@@ -18,7 +18,7 @@ from semsearch.errors import CorruptIndexError, SemsearchError
 from semsearch.lexical import Lexicon
 from semsearch.ranking import Counts
 from semsearch.rescoring import Rescored, Searchable
-from semsearch.selection import Selection, keep_vectors, select
+from semsearch.selection import Selection, keep_vectors, phrasings_of, select
 from semsearch.store import BankReader, Columns, Condition, Meta, Snapshot
 from semsearch.store.rows import load_vectors, split_label
 from semsearch.types import Device, Ids, Scores, Vectors
@@ -106,6 +106,10 @@ class View:
         """The n nearest phrasings of each query (m, d): scores and labels, both (m, n)."""
         found = [part.search(queries, n) for part in self.parts]
         return found[0] if len(found) == 1 else merge(found, n)
+
+    def of(self, questions: Ids, query: Vectors) -> tuple[Scores, Ids] | None:
+        """See `phrasings_of`."""
+        return phrasings_of(self.parts, questions, query)
 
     def passing(self, reader: BankReader, condition: Condition) -> Selection:
         """What passes a condition; to be called inside `reader.reading()`.

@@ -14,8 +14,10 @@ from semsearch import Index, SemsearchError, StandardQuestion, hybrid
 from semsearch.hybrid import fuse, scored
 from semsearch.lexical import WEIGHT, Shares
 from semsearch.ranking import Ranked
+from semsearch.selection import Selection
 from semsearch.store import lexical as table
 from semsearch.store.rows import label_of
+from semsearch.view import View
 
 CODES = ["E4021", "E4022", "E5001", "E1204", "QX-77", "AX-200"]
 BANK = [
@@ -119,6 +121,25 @@ def test_newer_rows_are_found_and_removed_ones_are_not(
         index.compact()
         assert index.search("e-5001", 1, lexical="on")[0].hits[0].key.endswith("E5001")
         assert index.verify().ok
+
+
+@pytest.mark.parametrize("where", [None, "n < 3"])
+def test_what_words_find_is_scored_by_the_index_as_by_its_rows(
+    tmp_path: Path, tiny_encoder_dir: Path, where: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hybrid, "DEPTH", 1)
+    with Index.build(BANK, tmp_path / "faq", encoder=tiny_encoder_dir) as index:
+        index.add([StandardQuestion("new", "what of E4021 here", fields={"n": 1})])
+        index.remove(["0-E4021"])
+        by_index = index.search(QUERIES, 5, lexical="on", where=where)
+        read = []
+        for part in (View, Selection):
+            monkeypatch.setattr(part, "of", lambda *_: read.append(1))
+        by_rows = index.search(QUERIES, 5, lexical="on", where=where)
+    assert read
+    for one, other in zip(by_index, by_rows, strict=True):
+        assert [hit.key for hit in one.hits] == [hit.key for hit in other.hits]
+        assert [h.score for h in one.hits] == pytest.approx([h.score for h in other.hits], abs=1e-6)
 
 
 def test_an_empty_index_finds_nothing(tmp_path: Path, tiny_encoder_dir: Path) -> None:

@@ -102,6 +102,32 @@ class Neighbours:
         found = refined(self._inner).reconstruct_batch(np.flatnonzero(among))
         return twofold.joined(self._inner, found)
 
+    def scores(self, query: Vectors, first: Ids, last: Ids) -> tuple[Scores, Ids]:
+        """Every vector that may be found and whose label lies in a range.
+
+        Args:
+            query: (d,).
+            first, last: (r,) ranges of labels, apart from one another; `last` is outside.
+
+        Returns:
+            Scores (n,) by the vectors as the index keeps them, and labels (n,).
+        """
+        order, ascending = self._by_label
+        starts, ends = np.searchsorted(ascending, first), np.searchsorted(ascending, last)
+        places = [np.arange(*ends_of) for ends_of in zip(starts, ends, strict=True)]
+        rows = order[np.concatenate([np.zeros(0, np.int64), *places])]
+        rows = rows[self.visible[rows]]
+        if self.exact:
+            return self._matrix[rows] @ query, self.labels[rows]
+        found = twofold.joined(self._inner, refined(self._inner).reconstruct_batch(rows))
+        return found @ query, self.labels[rows]
+
+    @cached_property
+    def _by_label(self) -> tuple[Ids, Ids]:
+        """Rows (n,) in the order of their labels, and these."""
+        order = np.argsort(self.labels, kind="stable")
+        return order, self.labels[order]
+
     @cached_property
     def exact(self) -> bool:
         """Whether every vector is looked at, as it is."""

@@ -47,7 +47,7 @@ def look(
         search = _Remembering(view)
         said = opinions_of(beside, texts[some], queries[some])
         ranked = rank_beside(
-            reader, search, texts[some], queries[some], k, len(view),
+            reader, search, view.of, texts[some], queries[some], k, len(view),
             counts if by_top3 else None, beside, said,
         )  # fmt: skip
         hits = np.array([found.labels[0] for found in ranked], np.int64)

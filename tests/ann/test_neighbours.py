@@ -248,6 +248,25 @@ def test_vectors_kept_in_fewer_bits_differ_by_no_more_than_they_say(refinement: 
     assert Neighbours.build(MANY, vectors).rounding == 0
 
 
+@pytest.mark.parametrize("setting", ["Flat", "PCA8,HNSW16_SQ8,RFlat", SETTINGS[-1]])
+def test_every_vector_in_ranges_of_labels_is_scored(setting: str) -> None:
+    vectors, (query,) = _unit(600, 16), _unit(1, 16, seed=1)
+    mixed = np.random.default_rng(3).permutation(MANY)
+    made = Neighbours.build(mixed, vectors, Setting.parse(setting))
+    gone = np.sort(MANY)[[5, 100]]
+    first, last = np.sort(MANY)[[3, 90, 200]], np.sort(MANY)[[9, 91, 300]]
+    inside = [(label >= first) & (label < last) for label in mixed]
+    right = np.any(inside, axis=1) & ~np.isin(mixed, gone)
+    scores, labels = made.without(gone).scores(query, first, last)
+    assert right.sum() == 6 + 1 + 100 - 1  # of the two that are gone one was in no range
+    np.testing.assert_array_equal(np.sort(labels), np.sort(mixed[right]))
+    at = {label: row for row, label in enumerate(mixed.tolist())}
+    true = vectors[[at[label] for label in labels.tolist()]] @ query
+    np.testing.assert_allclose(scores, true, atol=1e-3)
+    for found in made.scores(query, first[:0], last[:0]):
+        assert found.shape == (0,)
+
+
 def test_a_number_that_is_the_same_in_every_vector_is_kept_in_12_bits() -> None:
     vectors = _unit(600, 16)
     vectors[:, 3] = 0.25
