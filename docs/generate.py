@@ -407,6 +407,7 @@ def hybrid_cost() -> str:
     """What words cost a query, and a file."""
     rows = [
         [
+            f"{record['questions']:,}",
             f"{record['phrasings']:,}",
             *(
                 f"{record[way]['p50_ms']:.2f} / {record[way]['p99_ms']:.2f}"
@@ -418,7 +419,7 @@ def hybrid_cost() -> str:
         for record in results.result("hybrid")["speed"]
     ]
     columns = [
-        "phrasings", "vectors: median / 99% ms", "with words: median / 99% ms",
+        "standard questions", "phrasings", "vectors: median / 99% ms", "with words: median / 99% ms",
         "first query, without / with words, ms", "bytes a phrasing in questions.db",
     ]  # fmt: skip
     return results.table(columns, rows)
