@@ -419,7 +419,8 @@ def hybrid_cost() -> str:
         for record in results.result("hybrid")["speed"]
     ]
     columns = [
-        "standard questions", "phrasings", "vectors: median / 99% ms", "with words: median / 99% ms",
+        "standard questions", "phrasings", "vectors: median / 99% ms",
+        "with words: median / 99% ms",
         "first query, without / with words, ms", "bytes a phrasing in questions.db",
     ]  # fmt: skip
     return results.table(columns, rows)

@@ -27,8 +27,6 @@ def faiss() -> Any:
             raise MissingExtraError("faiss", "cpu") from error
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise SemsearchError(f"faiss cannot be loaded: {said}") from error
-    # FAISS's own limit sends up to some hundred queries at once past BLAS, eight times as slow.
-    module.cvar.distance_compute_blas_threshold = 1
     return module
 
 
@@ -64,6 +62,21 @@ def require_gpu(device: Device) -> None:
         from semsearch.ann import gpu  # which starts no slower where nobody asks for one
 
         gpu.require()
+
+
+_THREADED_FROM = 32
+"""Queries; for fewer, FAISS is faster on one thread, and much so beside another busy process."""
+_BLAS_FROM = 4
+"""Queries; for fewer, reading the vectors for each is faster: one takes an eighth of the time, and
+is about as fast on one core as memory is. For more, BLAS is. FAISS's own limit has up to some
+hundred queries do without it, at an eighth of the speed."""
+_NEVER = 2**31 - 1
+
+
+def suit(n_queries: int) -> None:
+    """Have FAISS search so many queries as fast as it can."""
+    faiss().omp_set_num_threads(threads() if n_queries >= _THREADED_FROM else 1)
+    faiss().cvar.distance_compute_blas_threshold = 1 if n_queries >= _BLAS_FROM else _NEVER
 
 
 @cache

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from semsearch.ann import building, parameters, pieces, twofold
 from semsearch.ann import setting as settings
-from semsearch.ann.flat import nearest
-from semsearch.ann.library import faiss, threads
+from semsearch.ann.library import faiss, suit
 from semsearch.ann.parameters import refined, search_all, search_parameters, stored
 from semsearch.ann.setting import EXACT, Setting
 from semsearch.errors import CorruptIndexError
@@ -25,10 +24,6 @@ from semsearch.types import Device, Ids, Mask, Scores, Vectors
 if TYPE_CHECKING:
     from semsearch.ann.serving import Serving
 
-_THREADED_FROM = 32
-"""Queries; for fewer, FAISS is faster on one thread, and much so beside another busy process."""
-_ALL_CORES_FROM = 1 << 26
-"""Bytes; what one core reads in 2 ms is not worth waiting for another, which may be busy."""
 _SCARCE = 0.8
 """Where more than this is hidden, all else is looked at: a graph mostly leads to what is hidden."""
 _MAPPED_FROM = 1 << 24
@@ -169,7 +164,7 @@ class Neighbours:
             Scores (m, n) descending and labels (m, n); label -1 and score -inf pad, only where
             there are fewer than n.
         """
-        faiss().omp_set_num_threads(threads() if len(queries) >= _THREADED_FROM else 1)
+        suit(len(queries))
         if self._serving is None:
             scores, rows = self._on_cpu(queries, n)
         else:
@@ -194,12 +189,6 @@ class Neighbours:
         """Rows in place of labels."""
         if self._n_hidden > _SCARCE * len(self):
             return search_all(self._inner, queries, n, self._selector)
-        if self.exact and len(queries) == 1 and self._matrix.nbytes >= _ALL_CORES_FROM:
-            return nearest(self._matrix, queries[0], n, self._hidden)
-        return self._candidates(queries, n)
-
-    def _candidates(self, queries: Vectors, n: int) -> tuple[Scores, Ids]:
-        """Rows in place of labels."""
         if self._hidden is not None and self.exact:
             scores, rows = self._take_out(queries, n, self._hidden)
         else:

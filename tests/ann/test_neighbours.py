@@ -188,11 +188,7 @@ def test_every_setting_leaves_out_what_is_hidden_and_finds_all_else(indexed: Nei
     assert np.isin(MANY[:3], indexed.search(_unit(600, 16)[:3], 600)[1]).all()  # not changed
 
 
-@pytest.mark.parametrize("all_cores_from", [0, 1 << 60])
-def test_what_is_hidden_makes_room_for_the_next_best(
-    all_cores_from: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(neighbours, "_ALL_CORES_FROM", all_cores_from)
+def test_what_is_hidden_makes_room_for_the_next_best() -> None:
     vectors, queries = _unit(100), _unit(9, seed=1)
     order = np.argsort(-(queries @ vectors.T), axis=1)
     hidden = LABELS[np.unique(order[:, :4])]
@@ -200,6 +196,14 @@ def test_what_is_hidden_makes_room_for_the_next_best(
     expected = [[label for label in LABELS[row] if label not in hidden][:10] for row in order]
     assert less.search(queries, 10)[1].tolist() == expected
     assert [less.search(query[None], 10)[1][0].tolist() for query in queries] == expected
+
+
+def test_few_queries_do_without_blas_and_many_take_it() -> None:
+    made, faiss = Neighbours.build(LABELS, _unit(100)), library.faiss()
+    for n, without in ((1, True), (3, True), (4, False), (64, False), (1, True)):
+        made.search(_unit(n, seed=1), 3)
+        # FAISS compares it with queries times dimensions.
+        assert (faiss.cvar.distance_compute_blas_threshold > n * 10**6) is without
 
 
 def test_what_is_hidden_need_not_be_there() -> None:
