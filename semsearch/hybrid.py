@@ -116,13 +116,7 @@ def rank_beside(
     near = rank(search, queries, max(k, DEPTH), total, counts)
     found = []
     for text, query, ranked, opinion in zip(texts, queries, near, opinions, strict=True):
-
-        def exact(questions: Ids, query: Vectors = query) -> Ranked:
-            found = kept(questions, query)
-            if found is None:
-                return of_rows(reader, questions, query, counts)
-            return scored(*found, counts)
-
+        exact = exactly(reader, kept, query, counts)
         shares = beside.shares(text)
         found.append(fuse(ranked, shares, exact, k, beside.weight, beside.among, opinion))
     return found
@@ -194,7 +188,19 @@ def _together(
     return together, lexical
 
 
-def of_rows(reader: Rows, questions: Ids, query: Vectors, counts: Counts | None) -> Ranked:
+def exactly(reader: Rows, kept: Kept, query: Vectors, counts: Counts | None) -> Exact:
+    """What standard questions score for a query (d,), by the index or else by their rows."""
+
+    def exact(questions: Ids) -> Ranked:
+        found = kept(questions, query)
+        if found is None:
+            return _of_rows(reader, questions, query, counts)
+        return scored(*found, counts)
+
+    return exact
+
+
+def _of_rows(reader: Rows, questions: Ids, query: Vectors, counts: Counts | None) -> Ranked:
     """What standard questions score, by the vectors of their rows."""
     rows = [row for found in reader.phrasings_of(questions.tolist()).values() for row in found]
     labels = np.array([row.label for row in rows], np.int64)

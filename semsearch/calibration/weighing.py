@@ -10,12 +10,12 @@ from semsearch.calibration.mixing import LARGE, LEAST, Mixing, Right, decide, ou
 from semsearch.classifier import Opinion
 from semsearch.errors import SemsearchError
 from semsearch.evaluation.queries import LabelledQuery
-from semsearch.hybrid import DEPTH, Beside, Exact, of_rows, opinions_of
+from semsearch.hybrid import DEPTH, Beside, Exact, exactly, opinions_of
 from semsearch.index import Index
 from semsearch.lexical import Lexical, Lexicon, Shares
 from semsearch.ranking import Ranked, Score, rank
 from semsearch.store import BankReader, Meta
-from semsearch.types import Ids, Vectors
+from semsearch.types import Vectors
 from semsearch.view import View, lexicon_of
 
 
@@ -100,14 +100,11 @@ def _near(
     """Labelled queries with what `outcomes` needs."""
     ids = {key: row.id for key, row in reader.questions_by_key(view.meta).items()}
     counts = view.counts if by_top3 else None
-    search = view.scored(reader, view).search
-    found = rank(search, vectors, DEPTH, len(view), counts)
+    searched = view.scored(reader, view)
+    found = rank(searched.search, vectors, DEPTH, len(view), counts)
     texts = [query.text for query in asked]
     opinions = opinions_of(Beside.of(None, 0.0, view.classifier), texts, vectors)
     for query, vector, near, opinion in zip(asked, vectors, found, opinions, strict=True):
         assert query.key is not None
-
-        def exact(questions: Ids, vector: Vectors = vector) -> Ranked:
-            return of_rows(reader, questions, vector, counts)
-
+        exact = exactly(reader, searched.of, vector, counts)
         yield ids[query.key], near, lexicon.shares(query.text), exact, opinion
