@@ -33,7 +33,7 @@ def encoding(result: dict[str, Any]) -> bytes:
 
 def cold_query(result: dict[str, Any]) -> bytes:
     seconds = {name: (median(times),) for name, times in result["seconds"].items()}
-    return _bars(seconds, "seconds from a cold shell to the answer", theirs="sent")
+    return _bars(seconds, "seconds from a cold shell to the answer", theirs="")
 
 
 def end_to_end(result: dict[str, Any]) -> bytes:

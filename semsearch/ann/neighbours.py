@@ -94,8 +94,7 @@ class Neighbours:
         if among is None:
             found = stored(self._inner, 0, len(self))
             return found.copy() if self.exact else found
-        found = refined(self._inner).reconstruct_batch(np.flatnonzero(among))
-        return twofold.joined(self._inner, found)
+        return self._at(np.flatnonzero(among))
 
     def scores(self, query: Vectors, first: Ids, last: Ids) -> tuple[Scores, Ids]:
         """Every vector that may be found and whose label lies in a range.
@@ -112,10 +111,13 @@ class Neighbours:
         places = [np.arange(*ends_of) for ends_of in zip(starts, ends, strict=True)]
         rows = order[np.concatenate([np.zeros(0, np.int64), *places])]
         rows = rows[self.visible[rows]]
+        return self._at(rows) @ query, self.labels[rows]
+
+    def _at(self, rows: Ids) -> Vectors:
+        """The vectors (r, d) of rows (r,), as the index keeps them."""
         if self.exact:
-            return self._matrix[rows] @ query, self.labels[rows]
-        found = twofold.joined(self._inner, refined(self._inner).reconstruct_batch(rows))
-        return found @ query, self.labels[rows]
+            return self._matrix[rows]
+        return twofold.joined(self._inner, refined(self._inner).reconstruct_batch(rows))
 
     @cached_property
     def _by_label(self) -> tuple[Ids, Ids]:
