@@ -251,6 +251,7 @@ def _memory() -> dict[str, int]:
 
 def _installed(name: str) -> bool:
     modules = {
+        "FAISS Flat": "faiss",
         "sqlite-vec": "sqlite_vec",
         "LanceDB": "lancedb",
         "Chroma": "chromadb",
@@ -288,6 +289,18 @@ def _semsearch(setting_of: Callable[[int, int], Setting]) -> Callable[..., Searc
         return search
 
     return build
+
+
+def _faiss_flat(vectors: Vectors, folder: Path) -> Search:
+    import faiss
+
+    index = faiss.IndexFlatIP(vectors.shape[1])
+    index.add(np.array(vectors))
+
+    def search(queries: Vectors, effort: int) -> Ids:
+        return np.asarray(index.search(queries, K)[1], np.int64)
+
+    return search
 
 
 def _hnswlib(vectors: Vectors, folder: Path) -> Search:
@@ -440,6 +453,7 @@ def _lists(n: int) -> int:
 
 
 SIDES: dict[str, tuple[Callable[..., Search], tuple[int, ...]]] = {
+    "FAISS Flat": (_faiss_flat, (0,)),
     "semsearch Flat": (_semsearch(lambda n, d: EXACT), (0,)),
     "semsearch auto": (_semsearch(automatic), NPROBES),
     "semsearch (32-bit vectors)": (
