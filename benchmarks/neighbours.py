@@ -449,7 +449,7 @@ NPROBES = (8, 16, 24, 32, 48, 64, 80, 96, 112, 128, 144, 160, 192, 256, 384, 512
 
 
 def _lists(n: int) -> int:
-    return int(automatic(n, 1 << 10).factory.split(",")[0].removeprefix("IVF"))
+    return int(automatic(n, 1 << 10).factory.split(",")[1].removeprefix("IVF"))
 
 
 SIDES: dict[str, tuple[Callable[..., Search], tuple[int, ...]]] = {
@@ -457,15 +457,15 @@ SIDES: dict[str, tuple[Callable[..., Search], tuple[int, ...]]] = {
     "semsearch Flat": (_semsearch(lambda n, d: EXACT), (0,)),
     "semsearch auto": (_semsearch(automatic), NPROBES),
     "semsearch (32-bit vectors)": (
-        _semsearch(lambda n, d: clusters(_lists(n), d, ",RFlat", 1)),
+        _semsearch(lambda n, d: clusters(n, _lists(n), d, ",RFlat", 1)),
         NPROBES,
     ),
     "semsearch (16-bit vectors)": (
-        _semsearch(lambda n, d: clusters(_lists(n), d, ",Refine(SQfp16)", 1)),
+        _semsearch(lambda n, d: clusters(n, _lists(n), d, ",Refine(SQfp16)", 1)),
         NPROBES,
     ),
     "semsearch (8-bit vectors)": (
-        _semsearch(lambda n, d: clusters(_lists(n), d, ",Refine(SQ8)", 1)),
+        _semsearch(lambda n, d: clusters(n, _lists(n), d, ",Refine(SQ8)", 1)),
         NPROBES,
     ),
     "semsearch graph": (

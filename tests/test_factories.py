@@ -121,7 +121,7 @@ def test_many_vectors_get_clusters_by_themselves(
         assert index.info()["factory"] == "Flat"
     monkeypatch.setattr(setting, "_FLAT_BYTES", 1000)
     with Index.build(_bank(301), path) as index:
-        assert index.info()["factory"].startswith("IVF")
+        assert ",IVF" in index.info()["factory"]
         assert index.report.encoded == 1
         assert [keys[0] for keys in _answers(index, QUERIES)] == [keys[0] for keys in before]
         index.remove(before[0][:1])

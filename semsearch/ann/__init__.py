@@ -8,7 +8,15 @@ from semsearch.ann.library import (
     using_threads,
 )
 from semsearch.ann.neighbours import Neighbours, check_file, merge
-from semsearch.ann.setting import AUTO, EXACT, Setting, automatic, check, clusters
+from semsearch.ann.setting import (
+    AUTO,
+    EXACT,
+    Setting,
+    automatic,
+    candidates_for,
+    check,
+    clusters,
+)
 
 __all__ = [
     "AUTO",
@@ -17,6 +25,7 @@ __all__ = [
     "Setting",
     "all_threads",
     "automatic",
+    "candidates_for",
     "check",
     "check_file",
     "clusters",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from semsearch.ann import Setting
+from semsearch.ann import Setting, candidates_for
 
 _STEPS = (16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 _LINKS = 32
@@ -47,7 +47,7 @@ def candidates(n: int, dim: int, bytes_per_vector: float = float("inf")) -> Iter
         refined = _refined(base, size, dim, bytes_per_vector)
         if refined is not None:
             yield Candidate(refined, tuple(_graph_steps(refined != base, seen)))
-    for base, size, lists, factor in _clusters(_lists(n), dim):
+    for base, size, lists, factor in _clusters(n, dim):
         refined = _refined(base, size, dim, bytes_per_vector)
         if refined is not None:
             yield Candidate(refined, tuple(_cluster_steps(refined != base, lists, factor)))
@@ -70,17 +70,20 @@ def _graphs(dim: int, half: int) -> Iterator[tuple[str, int, int]]:
         yield f"PCA{half},HNSW{_LINKS}_SQ8", half + _LINK_BYTES, 1
 
 
-def _clusters(lists: int, dim: int) -> Iterator[tuple[str, int, int, int]]:
+def _clusters(n: int, dim: int) -> Iterator[tuple[str, int, int, int]]:
     """Factory, bytes by vector, clusters, how many times as many candidates are scored again.
 
     Comparing the short codes costs so little that fewer clusters, and more of them looked at, may
-    be faster than many.
+    be faster than many. Half of the dimensions with as many bits each, those that vary most, keep
+    more than coarser codes of all.
     """
+    lists = _lists(n)
     yield f"IVF{lists},SQ8", dim + 8, lists, 1
-    for split in (2, 4):
-        if dim % split == 0:
+    for few, turned in ((2, f"RR{dim}"), (4, f"PCAR{dim // 2}")):
+        if dim % few == 0:
             for fewer in (lists, lists // 2):
-                yield f"IVF{fewer},PQ{dim // split}x4fs", dim // split // 2 + 8, fewer, 20
+                base = f"{turned},IVF{fewer},PQ{dim // few}x4fs"
+                yield base, dim // few // 2 + 8, fewer, (few - 1) * candidates_for(n)
     yield f"IVF{lists},RaBitQ", dim // 8 + 16, lists, 16
 
 

@@ -156,7 +156,8 @@ SETTINGS = [
     "PCA8,HNSW16_SQ8,RFlat efSearch=100,k_factor_rf=20",
     "IVF8,SQ8 nprobe=6",
     "IVF8,PQ8x4fs,Refine(SQfp16) nprobe=6,k_factor_rf=8",
-    "IVF8,PQ8x4fs,Refine(SQ12) nprobe=6,k_factor_rf=8",
+    "PCAR8,IVF8,PQ4x4fs,Refine(SQ12) nprobe=6,k_factor_rf=20",
+    "RR16,IVF8,PQ8x4fs,Refine(SQ12) nprobe=6,k_factor_rf=8",
 ]
 
 
@@ -241,7 +242,7 @@ def test_a_refined_index_keeps_vectors_and_scores_as_they_are() -> None:
 @pytest.mark.parametrize("refinement", [",Refine(SQfp16)", ",Refine(SQ12)"])
 def test_vectors_kept_in_fewer_bits_differ_by_no_more_than_they_say(refinement: str) -> None:
     vectors, queries = _unit(600, 16), _unit(5, 16, seed=1)
-    fewer = Neighbours.build(MANY, vectors, clusters(8, 16, refinement, 8))
+    fewer = Neighbours.build(MANY, vectors, clusters(len(vectors), 8, 16, refinement, 8))
     assert fewer.keeps_vectors and not fewer.exact
     assert 0 < np.abs(fewer.vectors() - vectors).max() <= fewer.rounding < 4e-4
     some = np.arange(600) % 7 == 0
@@ -271,10 +272,25 @@ def test_every_vector_in_ranges_of_labels_is_scored(setting: str) -> None:
         assert found.shape == (0,)
 
 
+def test_dimensions_that_vary_unevenly_lose_few_neighbours_to_codes_of_one_length() -> None:
+    spread = np.repeat(1 / np.arange(1, 17) ** 0.75, 2)  # those of one code alike
+    vectors = np.random.default_rng(0).normal(size=(4200, 32)) * spread
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    vectors, queries = vectors[:4000], vectors[4000:]
+    nearest = np.argsort(-(queries @ vectors.T), axis=1)[:, :10]
+    setting = clusters(4000, 8, 32, ",RFlat", 8)
+    recall = []
+    for factory in (setting.factory, setting.factory.removeprefix("RR32,")):
+        made = Neighbours.build(np.arange(4000), vectors, Setting(factory, setting.parameters))
+        _, labels = made.search(queries, 10)
+        recall.append((labels[:, :, None] == nearest[:, None, :]).any(axis=2).mean())
+    assert recall[0] > recall[1] + 0.2
+
+
 def test_a_number_that_is_the_same_in_every_vector_is_kept_in_12_bits() -> None:
     vectors = _unit(600, 16)
     vectors[:, 3] = 0.25
-    fewer = Neighbours.build(MANY, vectors, clusters(8, 16, ",Refine(SQ12)", 8))
+    fewer = Neighbours.build(MANY, vectors, clusters(len(vectors), 8, 16, ",Refine(SQ12)", 8))
     np.testing.assert_allclose(fewer.vectors()[:, 3], 0.25, atol=1e-6)
     assert np.abs(fewer.vectors() - vectors).max() <= fewer.rounding
 
