@@ -101,7 +101,7 @@ def test_without_a_snapshot_the_rows_are_searched_on_the_card(path: Path, fake: 
 def test_an_index_that_a_gpu_made_answers_without_one(
     tmp_path: Path, tiny_encoder_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    factory = "IVF8,PQ16x4fs,Refine(SQ12) nprobe=8,k_factor_rf=25"
+    factory = "RR32,IVF8,PQ16x4fs,Refine(SQ12) nprobe=8,k_factor_rf=8"
     with monkeypatch.context() as patch:
         fake = install(patch, 8 * GIB)
         with Index.build(

@@ -14,6 +14,9 @@ from semsearch.ann.setting import Setting
 from semsearch.errors import DeviceError
 from semsearch.types import Device, Ids, Vectors
 
+_AT_ONCE = 1 << 16
+"""Vectors that are added at a time: some kinds of index transform a copy of them."""
+
 _log = logging.getLogger("semsearch")
 
 
@@ -79,4 +82,6 @@ def _add(index: Any, labels: Ids, vectors: Vectors) -> None:
     if twofold.is_twofold(index.index):
         twofold.add(index, labels, vectors)
     else:
-        index.add_with_ids(vectors, labels)
+        for first in range(0, len(vectors), _AT_ONCE):
+            part = slice(first, first + _AT_ONCE)
+            index.add_with_ids(vectors[part], labels[part])

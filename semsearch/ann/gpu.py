@@ -16,7 +16,7 @@ import numpy as np
 
 from semsearch.ann import cards, placing
 from semsearch.ann.library import faiss
-from semsearch.ann.parameters import keeps_vectors, stored
+from semsearch.ann.parameters import clusters_of, keeps_vectors, stored
 from semsearch.ann.placing import Gpus, Place, Shape
 from semsearch.ann.twofold import base_of, dimension, is_twofold
 from semsearch.errors import DeviceError
@@ -299,14 +299,6 @@ def _assigning(ivf: Any, helper: Any) -> Iterator[None]:
         yield
     finally:
         ivf.quantizer, ivf.own_fields = own, owned
-
-
-def clusters_of(index: Any) -> Any:
-    """The part of an index that has clusters; None where there is none."""
-    try:
-        return faiss().downcast_index(faiss().extract_index_ivf(index))
-    except RuntimeError:
-        return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:

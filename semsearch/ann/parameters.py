@@ -36,6 +36,18 @@ def search_parameters(index: Any, selector: Any = None) -> Any:
     return library.SearchParameters(sel=selector)
 
 
+def clusters_of(index: Any) -> Any:
+    """The part of an index that has clusters; None where there is none."""
+    library, index = faiss(), faiss().downcast_index(index)
+    if isinstance(index, library.IndexIVF):
+        return index
+    if isinstance(index, library.IndexPreTransform | library.IndexIDMap):
+        return clusters_of(index.index)
+    if isinstance(index, library.IndexRefine):
+        return clusters_of(index.base_index)
+    return None
+
+
 def refined(index: Any) -> Any:
     """The part whose scores a search returns: a graph's are those of what it links."""
     library, index = faiss(), faiss().downcast_index(index)

@@ -7,9 +7,13 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from semsearch.ann import twofold
 from semsearch.ann.library import faiss
+from semsearch.ann.parameters import clusters_of
 from semsearch.errors import FactoryError
+from semsearch.types import Vectors
 
 FLAT = "Flat"
 AUTO = "auto"
@@ -157,7 +161,7 @@ def _refused(setting: Setting, dim: int, error: RuntimeError) -> FactoryError:
     )
 
 
-def train(index: Any, vectors: Any, setting: Setting) -> None:
+def train(index: Any, vectors: Vectors, setting: Setting) -> None:
     """Learn what the setting learns from the vectors (n, dim) themselves.
 
     Raises:
@@ -171,24 +175,36 @@ def train(index: Any, vectors: Any, setting: Setting) -> None:
         ) from error
 
 
-def learn(index: Any, vectors: Any) -> None:
+def learn(index: Any, vectors: Vectors) -> None:
     """The same, as FAISS says it.
 
     Raises:
         RuntimeError: there are too few.
     """
+    sample = _sample(index, vectors)
     if twofold.is_twofold(index):
-        twofold.train(index, vectors)
+        twofold.train(index, vectors, sample)
     else:
-        index.train(vectors)
+        index.train(sample)
+
+
+def _sample(index: Any, vectors: Vectors) -> Vectors:
+    """As many vectors as FAISS learns clusters from: it would transform a copy of all."""
+    ivf = clusters_of(index)
+    if ivf is None:
+        return vectors
+    most = ivf.nlist * ivf.cp.max_points_per_centroid
+    if len(vectors) <= most:
+        return vectors
+    rows = np.random.default_rng(0).choice(len(vectors), most, replace=False, shuffle=False)
+    return np.asarray(vectors[np.sort(rows)], np.float32)
 
 
 def _keep_quiet(index: Any) -> None:
     """FAISS writes to stderr by itself where clusters are small."""
-    try:
-        faiss().extract_index_ivf(index).cp.min_points_per_centroid = 1
-    except RuntimeError:  # it is none with clusters
-        return
+    ivf = clusters_of(index)
+    if ivf is not None:
+        ivf.cp.min_points_per_centroid = 1
 
 
 def _reason(error: RuntimeError) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from semsearch.ann import Neighbours, Setting, cards, gpu, library, placing
+from semsearch.ann.parameters import clusters_of
 from semsearch.errors import DeviceError, FactoryError, SemsearchError
 from tests.ann.fake_gpu import GIB, Fake, install, install_graphs, out_of_memory
 
@@ -141,7 +142,7 @@ def test_clusters_are_learnt_and_filled_on_the_card_with_the_most_room(
     assert fake.made == [("IndexFlat", 1), ("IndexFlat", 1)]  # to learn, and to fill
     assert _recall(built.search(QUERIES, 10)[1]) > 0.97
     # What is left is the CPU's own index, and it is written and read as such.
-    ivf = gpu.clusters_of(built._inner)
+    ivf = clusters_of(built._inner)
     assert type(faiss.downcast_index(ivf.quantizer)) is faiss.IndexFlat
     assert ivf.clustering_index is None and ivf.own_fields
     built.save(tmp_path / "vectors-1.faiss")
