@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from semsearch.ann import setting as settings
 from semsearch.ann import twofold
+from semsearch.ann.learning import learn
 from semsearch.ann.library import faiss, threads
 from semsearch.ann.setting import Setting
 from semsearch.errors import DeviceError
 from semsearch.types import Device, Ids, Vectors
 
-_AT_ONCE = 1 << 16
-"""Vectors that are added at a time: some kinds of index transform a copy of them."""
+_AT_ONCE = 1 << 12
+"""Vectors that are added at a time: some kinds of index transform a copy of them, and the BLAS of
+FAISS keeps what it took for the largest product."""
 
 _log = logging.getLogger("semsearch")
 
@@ -49,14 +52,9 @@ def _with_gpu(labels: Ids, vectors: Vectors, setting: Setting, device: Device) -
     inner = settings.make(setting, vectors.shape[1])
     index = faiss().IndexIDMap(inner)
 
-    def learn() -> None:
-        settings.learn(inner, vectors)
-
-    def fill() -> None:
-        _add(index, labels, vectors)
-
+    learning, filling = partial(learn, inner, vectors), partial(_add, index, labels, vectors)
     try:
-        if not gpu.filled(inner, vectors, setting.links, device, learn, fill):
+        if not gpu.filled(inner, vectors, setting.links, device, learning, filling):
             return None
     except (*gpu.Failure, DeviceError) as error:
         _log.warning(

@@ -7,9 +7,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from semsearch.ann import twofold
+from semsearch.ann.learning import learn
 from semsearch.ann.library import faiss
 from semsearch.ann.parameters import clusters_of
 from semsearch.errors import FactoryError
@@ -88,7 +87,7 @@ def clusters(n: int, lists: int, dim: int, refinement: str, nprobe: int) -> Sett
 def candidates_for(n: int) -> int:
     """How many candidates for each neighbour among n vectors are scored again where four bits stand
     for two dimensions: 7 among 100,000, 10 among a million."""
-    return max(4, round(n ** (1 / 6)))
+    return max(4, round(math.pow(n, 1 / 6)))
 
 
 def check(setting: Setting, dim: int) -> None:
@@ -173,31 +172,6 @@ def train(index: Any, vectors: Vectors, setting: Setting) -> None:
         raise FactoryError(
             f"{len(vectors):,} vectors are too few for {setting.factory}: {_reason(error)}."
         ) from error
-
-
-def learn(index: Any, vectors: Vectors) -> None:
-    """The same, as FAISS says it.
-
-    Raises:
-        RuntimeError: there are too few.
-    """
-    sample = _sample(index, vectors)
-    if twofold.is_twofold(index):
-        twofold.train(index, vectors, sample)
-    else:
-        index.train(sample)
-
-
-def _sample(index: Any, vectors: Vectors) -> Vectors:
-    """As many vectors as FAISS learns clusters from: it would transform a copy of all."""
-    ivf = clusters_of(index)
-    if ivf is None:
-        return vectors
-    most = ivf.nlist * ivf.cp.max_points_per_centroid
-    if len(vectors) <= most:
-        return vectors
-    rows = np.random.default_rng(0).choice(len(vectors), most, replace=False, shuffle=False)
-    return np.asarray(vectors[np.sort(rows)], np.float32)
 
 
 def _keep_quiet(index: Any) -> None:

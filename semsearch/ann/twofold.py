@@ -85,18 +85,9 @@ def base_of(index: Any) -> Any:
     return library.downcast_index(library.downcast_index(index.base_index).index)
 
 
-def train(index: Any, vectors: Vectors, sample: Vectors) -> None:
-    """Learn what finds candidates, and the ranges of the codes.
-
-    Args:
-        vectors: (n, dim), all that will be added.
-        sample: (m, dim) of them, enough for what finds candidates.
-
-    Raises:
-        RuntimeError: there are too few.
-    """
+def learn_ranges(index: Any, vectors: Vectors) -> None:
+    """Learn the ranges of the codes from vectors (n, dim); what finds candidates is trained."""
     library = faiss()
-    base_of(index).train(sample)
     library.downcast_index(index.base_index).is_trained = True
     low = vectors.min(axis=0)
     width = np.maximum(vectors.max(axis=0) - low, np.finfo(np.float32).tiny * _STEPS)
