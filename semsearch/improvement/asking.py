@@ -10,7 +10,8 @@ from semsearch.types import Ids, Vectors
 
 _CELLS = 1 << 24  # similarities that are held at a time: bounds memory
 _GONE = -4.0  # below any cosine
-_APART = 16.0  # keeps standard questions apart when they are sorted together
+
+Values = NDArray[np.float64]
 
 
 def ranks(
@@ -51,7 +52,7 @@ def ranks(
             gone = (group == own[part, None]) & (similar >= VERBATIM)
             gone[np.arange(len(similar)), place[rows[part]]] = True
             similar[gone] = _GONE
-        scores = _scores(similar, group, starts, sizes, score)
+        scores = _scores(similar, starts, sizes, score)
         mine = np.take_along_axis(scores, own[part, None], 1)
         ahead = scores > mine
         # Of two that are equal, the one that came first is found first.
@@ -62,7 +63,7 @@ def ranks(
 
 def question_scores(
     queries: Vectors, vectors: Vectors, questions: Ids, score: Score
-) -> tuple[Ids, NDArray[np.float64]]:
+) -> tuple[Ids, Values]:
     """Ids (K,) of standard questions, ascending, and what each scores for each query (m, K).
 
     Args:
@@ -72,33 +73,27 @@ def question_scores(
     """
     order = np.argsort(questions, kind="stable")
     ids, starts, sizes = np.unique(questions[order], return_index=True, return_counts=True)
-    group = np.repeat(np.arange(len(ids)), sizes)
     by_question = np.ascontiguousarray(vectors[order])
     step = max(1, _CELLS // max(1, len(vectors)))
     parts = [
-        _scores(
-            (queries[n : n + step] @ by_question.T).astype(np.float64), group, starts, sizes, score
-        )
+        _scores((queries[n : n + step] @ by_question.T).astype(np.float64), starts, sizes, score)
         for n in range(0, len(queries), step)
     ]
     return ids, np.concatenate(parts)
 
 
-def _scores(
-    similar: NDArray[np.float64], group: Ids, starts: Ids, sizes: Ids, score: Score
-) -> NDArray[np.float64]:
+def _scores(similar: NDArray[np.float64], starts: Ids, sizes: Ids, score: Score) -> Values:
     """(m, standard questions) of similarities (m, n), whose columns lie by standard question."""
     best = np.maximum.reduceat(similar, starts, axis=1)
     if score == "best":
         return np.asarray(best)
-    # Sorted within each standard question: the keys of one are far from those of the next.
-    keys = np.sort(group * _APART - similar, axis=1)
-    total, counted = np.zeros_like(best), np.zeros_like(best)
-    for nth in range(3):
-        has = sizes > nth
-        values = group[starts] * _APART - keys[:, np.where(has, starts + nth, starts)]
-        real = has & (values > _GONE / 2)
-        total += np.where(real, values, 0.0)
-        counted += real
-    mean = np.where(counted > 0, total / np.maximum(counted, 1), _GONE)
+    mean = np.empty_like(best)
+    for number, (start, size) in enumerate(zip(starts.tolist(), sizes.tolist(), strict=True)):
+        top = similar[:, start : start + size]
+        if size > 3:
+            top = np.partition(top, size - 3, axis=1)[:, -3:]
+        real = top > _GONE / 2
+        counted = real.sum(axis=1)
+        total = np.where(real, top, 0.0).sum(axis=1)
+        mean[:, number] = np.where(counted > 0, total / np.maximum(counted, 1), _GONE)
     return np.where(best >= VERBATIM, best, mean)
