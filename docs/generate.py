@@ -519,7 +519,7 @@ BLOCKS: dict[str, Callable[[], str]] = {
     "improve": improve,
     "encoding": speed.encoding,
     "neighbours": lambda: speed.neighbours("neighbours_minilm_100000", "hnswlib"),
-    "neighbours.million": lambda: speed.neighbours("neighbours_embedded_1000000", "FAISS Flat"),
+    "neighbours.million": lambda: speed.neighbours("neighbours_embedded_1000000", "semsearch Flat"),
     "flat": speed.flat,
     "scaling": speed.scaling,
 }
