@@ -6,7 +6,7 @@ reaches the target on one half of the queries, and at that setting all are measu
 other half, round by round: a batch on all cores, and single queries one by one. Memory is what the
 process grew by after searching, its own pages and those mapped from files apart; what a library
 takes by itself, found out on 20,000 vectors or more, is not in it. Libraries that are
-not installed are left out: pip install hnswlib usearch lancedb chromadb 'pymilvus[milvus_lite]'
+not installed are left out: pip install hnswlib usearch lancedb chromadb pymilvus milvus-lite
 sqlite-vec (and pysqlite3-binary where Python's own sqlite3 loads no extension)
 
     python benchmarks/neighbours.py [--n 100000] [--encoder minilm] [--recall 0.99] [--rounds 5]
