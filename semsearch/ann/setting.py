@@ -77,8 +77,9 @@ def clusters(n: int, lists: int, dim: int, refinement: str, nprobe: int) -> Sett
     """Clusters of 4-bit product codes, one code for two dimensions where they can be split so.
 
     Vectors are turned at random before, so that all dimensions vary alike and codes of one length
-    fit them all (Jégou et al. 2010, doi:10.1109/CVPR.2010.5540039): of some encoders it takes a
-    tenth of the candidates then. Coarser codes lose more neighbours, the larger the bank is.
+    fit them all (Jégou et al. 2010, doi:10.1109/CVPR.2010.5540039): of an encoder whose dimensions
+    vary unevenly, as the embedded one's do, a fifth of the candidates finds as much then; others
+    lose nothing. Coarser codes lose more neighbours, the larger the bank is.
     """
     factory = f"RR{dim},IVF{lists},PQ{dim // 2 if dim % 2 == 0 else dim}x4fs{refinement}"
     return Setting(factory, f"nprobe={nprobe},k_factor_rf={candidates_for(n)}")
