@@ -5,7 +5,7 @@ Everybody builds its index in a process of its own. Then each is made more thoro
 reaches the target on one half of the queries, and at that setting all are measured in turn on the
 other half, round by round: a batch on all cores, and single queries one by one. Memory is what the
 process grew by after searching, its own pages and those mapped from files apart; what a library
-takes by itself, found out on 20,000 vectors or more, is not in it. Libraries that are
+takes by itself, found out on 20,000 vectors, is not in it. Libraries that are
 not installed are left out: pip install hnswlib usearch lancedb chromadb pymilvus milvus-lite
 sqlite-vec (and pysqlite3-binary where Python's own sqlite3 loads no extension)
 
@@ -43,9 +43,8 @@ from semsearch.types import Ids, Vectors
 
 WORK = Path(__file__).parent / "work" / "neighbours"
 N_QUERIES, K, SINGLES = 1_000, 10, 300
-N_WARM, N_WARM_OURS, N_LEAST = 20_000, 70_000, 100_000
-"""Vectors to warm up on, ours more, since the BLAS of FAISS keeps what it took for the largest
-product; by the setting of so many as are measured at least."""
+N_WARM, N_LEAST = 20_000, 100_000
+"""Vectors to warm up on, by the setting of so many as are measured at least."""
 FEW = 50
 """As many queries are measured of who needs over a second for them."""
 BASELINE = "hnswlib"
@@ -199,8 +198,7 @@ def _warm_up(name: str, vectors: Vectors, queries: Vectors) -> None:
     """Search a small index, so that the library is loaded and has what it needs for a search."""
     build, efforts = SIDES[name]
     with tempfile.TemporaryDirectory() as folder:
-        n = N_WARM_OURS if name.startswith("semsearch") else N_WARM
-        search = build(vectors[:n], Path(folder))
+        search = build(vectors[:N_WARM], Path(folder))
         for few in (queries[:1], queries[: N_QUERIES // 2]):
             search(few, efforts[0])
         del search

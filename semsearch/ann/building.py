@@ -10,15 +10,11 @@ import numpy as np
 
 from semsearch.ann import setting as settings
 from semsearch.ann import twofold
-from semsearch.ann.learning import learn
-from semsearch.ann.library import faiss, threads
+from semsearch.ann.learning import learn, train
+from semsearch.ann.library import faiss, parts, threads
 from semsearch.ann.setting import Setting
 from semsearch.errors import DeviceError
 from semsearch.types import Device, Ids, Vectors
-
-_AT_ONCE = 1 << 12
-"""Vectors that are added at a time: some kinds of index transform a copy of them, and the BLAS of
-FAISS keeps what it took for the largest product."""
 
 _log = logging.getLogger("semsearch")
 
@@ -41,7 +37,7 @@ def build(labels: Ids, vectors: Vectors, setting: Setting, device: Device) -> An
             setting.factory,
         )
     inner = settings.make(setting, vectors.shape[1])
-    settings.train(inner, vectors, setting)
+    train(inner, vectors, setting)
     return _labelled(inner, labels, vectors)
 
 
@@ -51,7 +47,6 @@ def _with_gpu(labels: Ids, vectors: Vectors, setting: Setting, device: Device) -
 
     inner = settings.make(setting, vectors.shape[1])
     index = faiss().IndexIDMap(inner)
-
     learning, filling = partial(learn, inner, vectors), partial(_add, index, labels, vectors)
     try:
         if not gpu.filled(inner, vectors, setting.links, device, learning, filling):
@@ -80,6 +75,5 @@ def _add(index: Any, labels: Ids, vectors: Vectors) -> None:
     if twofold.is_twofold(index.index):
         twofold.add(index, labels, vectors)
     else:
-        for first in range(0, len(vectors), _AT_ONCE):
-            part = slice(first, first + _AT_ONCE)
+        for part in parts(len(vectors)):
             index.add_with_ids(vectors[part], labels[part])

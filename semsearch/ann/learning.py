@@ -7,17 +7,29 @@ from typing import Any
 import numpy as np
 
 from semsearch.ann import twofold
-from semsearch.ann.library import faiss
+from semsearch.ann.library import faiss, parts
 from semsearch.ann.parameters import clusters_of
+from semsearch.ann.setting import Setting, said
+from semsearch.errors import FactoryError
 from semsearch.types import Vectors
 
-_AT_ONCE = 1 << 12
-"""Vectors that are transformed at a time: the BLAS of FAISS keeps what it took for the largest
-product."""
+
+def train(index: Any, vectors: Vectors, setting: Setting) -> None:
+    """Learn what the setting learns from the vectors (n, dim) themselves.
+
+    Raises:
+        FactoryError: there are too few.
+    """
+    try:
+        learn(index, vectors)
+    except RuntimeError as error:
+        raise FactoryError(
+            f"{len(vectors):,} vectors are too few for {setting.factory}: {said(error)}."
+        ) from error
 
 
 def learn(index: Any, vectors: Vectors) -> None:
-    """Train an empty index on the vectors (n, dim) that it is for.
+    """The same, as FAISS says it.
 
     Clusters are learnt from as many as FAISS takes; of more, it would transform all.
 
@@ -52,11 +64,7 @@ def _train(index: Any, vectors: Vectors) -> None:
             step = library.downcast_VectorTransform(index.chain.at(number))
             if not step.is_trained:
                 step.train(vectors)
-            parts = [
-                step.apply(vectors[first : first + _AT_ONCE])
-                for first in range(0, len(vectors), _AT_ONCE)
-            ]
-            vectors = np.concatenate(parts)
+            vectors = np.concatenate([step.apply(vectors[part]) for part in parts(len(vectors))])
         _train(library.downcast_index(index.index), vectors)
         index.is_trained = True
     else:

@@ -79,6 +79,18 @@ def suit(n_queries: int) -> None:
     faiss().cvar.distance_compute_blas_threshold = 1 if n_queries >= _BLAS_FROM else _NEVER
 
 
+_AT_ONCE = 1 << 12
+
+
+def parts(n: int) -> Iterator[slice]:
+    """n vectors, as many at a time as FAISS is given where it makes a copy of them.
+
+    Its BLAS also keeps, as long as the process runs, what it took for the largest product.
+    """
+    for first in range(0, n, _AT_ONCE):
+        yield slice(first, min(first + _AT_ONCE, n))
+
+
 @cache
 def all_threads() -> int:
     """How many threads FAISS takes when it is left alone."""

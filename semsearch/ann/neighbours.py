@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semsearch.ann import building, parameters, pieces, twofold
+from semsearch.ann import parameters, pieces, twofold
 from semsearch.ann import setting as settings
 from semsearch.ann.library import faiss, suit
 from semsearch.ann.parameters import refined, search_all, search_parameters, stored
@@ -62,6 +62,8 @@ class Neighbours:
         Raises:
             FactoryError: the setting is not one for these vectors.
         """
+        from semsearch.ann import building  # which starts no slower where nothing is made
+
         return cls(building.build(labels, vectors, setting, device))
 
     def served_on(self, device: Device) -> Neighbours:

@@ -8,11 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from semsearch.ann import twofold
-from semsearch.ann.learning import learn
 from semsearch.ann.library import faiss
 from semsearch.ann.parameters import clusters_of
 from semsearch.errors import FactoryError
-from semsearch.types import Vectors
 
 FLAT = "Flat"
 AUTO = "auto"
@@ -156,23 +154,9 @@ def configure_graph(index: Any, setting: Setting) -> None:
 
 def _refused(setting: Setting, dim: int, error: RuntimeError) -> FactoryError:
     return FactoryError(
-        f"FAISS cannot make {setting} for {dim} dimensions: {_reason(error)}. Take auto, or see "
+        f"FAISS cannot make {setting} for {dim} dimensions: {said(error)}. Take auto, or see "
         "FAISS's list of factory strings."
     )
-
-
-def train(index: Any, vectors: Vectors, setting: Setting) -> None:
-    """Learn what the setting learns from the vectors (n, dim) themselves.
-
-    Raises:
-        FactoryError: there are too few.
-    """
-    try:
-        learn(index, vectors)
-    except RuntimeError as error:
-        raise FactoryError(
-            f"{len(vectors):,} vectors are too few for {setting.factory}: {_reason(error)}."
-        ) from error
 
 
 def _keep_quiet(index: Any) -> None:
@@ -182,6 +166,6 @@ def _keep_quiet(index: Any) -> None:
         ivf.cp.min_points_per_centroid = 1
 
 
-def _reason(error: RuntimeError) -> str:
+def said(error: RuntimeError) -> str:
     """FAISS's own words, without the place in its source."""
     return str(error).strip().splitlines()[-1].rpartition(": ")[2][:200].rstrip(".")

@@ -16,15 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from semsearch.ann.library import faiss
+from semsearch.ann.library import faiss, parts
 from semsearch.types import Ids, Vectors
 
 REFINEMENT = ",Refine(SQ12)"
 """The end of a factory string that asks for it."""
 
 _STEPS = 63  # FAISS's codes of 6 bits are 0 to 63, of which 63 is the very end of the range
-_AT_ONCE = 1 << 12
-"""Vectors that are encoded at a time."""
 
 
 def is_twofold(index: Any) -> bool:
@@ -52,9 +50,9 @@ def joined(index: Any, vectors: Vectors) -> Vectors:
 def stored(index: Any, first: int, last: int) -> Vectors:
     """Vectors (last - first, dim) as a twofold index keeps them."""
     found = np.empty((last - first, index.d // 2), np.float32)
-    for start in range(first, last, _AT_ONCE):
-        end = min(start + _AT_ONCE, last)
-        found[start - first : end - first] = _sum(_kept(index).reconstruct_n(start, end - start))
+    for part in parts(last - first):
+        some = _kept(index).reconstruct_n(first + part.start, part.stop - part.start)
+        found[part] = _sum(some)
     return found
 
 
@@ -102,12 +100,12 @@ def learn_ranges(index: Any, vectors: Vectors) -> None:
 def add(labelled: Any, labels: Ids, vectors: Vectors) -> None:
     """Add vectors (n, dim) under labels (n,) to the `IDMap` around an index."""
     low, _, width, _ = _ranges(faiss().downcast_index(labelled.index))
-    for first in range(0, len(vectors), _AT_ONCE):
-        some = vectors[first : first + _AT_ONCE]
+    for part in parts(len(vectors)):
+        some = vectors[part]
         code = np.floor(np.clip((some - low) / width, 0, 1) * _STEPS)
         coarse = low + width * (code + 0.5) / _STEPS
         both = np.concatenate([coarse, some - coarse], axis=1, dtype=np.float32)
-        labelled.add_with_ids(both, labels[first : first + _AT_ONCE])
+        labelled.add_with_ids(both, labels[part])
 
 
 def rounding(index: Any) -> float:

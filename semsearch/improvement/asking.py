@@ -11,8 +11,6 @@ from semsearch.types import Ids, Vectors
 _CELLS = 1 << 24  # similarities that are held at a time: bounds memory
 _GONE = -4.0  # below any cosine
 
-Values = NDArray[np.float64]
-
 
 def ranks(
     queries: Vectors,
@@ -63,7 +61,7 @@ def ranks(
 
 def question_scores(
     queries: Vectors, vectors: Vectors, questions: Ids, score: Score
-) -> tuple[Ids, Values]:
+) -> tuple[Ids, NDArray[np.float64]]:
     """Ids (K,) of standard questions, ascending, and what each scores for each query (m, K).
 
     Args:
@@ -82,7 +80,9 @@ def question_scores(
     return ids, np.concatenate(parts)
 
 
-def _scores(similar: NDArray[np.float64], starts: Ids, sizes: Ids, score: Score) -> Values:
+def _scores(
+    similar: NDArray[np.float64], starts: Ids, sizes: Ids, score: Score
+) -> NDArray[np.float64]:
     """(m, standard questions) of similarities (m, n), whose columns lie by standard question."""
     best = np.maximum.reduceat(similar, starts, axis=1)
     if score == "best":

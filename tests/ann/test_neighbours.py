@@ -156,6 +156,7 @@ SETTINGS = [
     "PCA8,HNSW16_SQ8,RFlat efSearch=100,k_factor_rf=20",
     "IVF8,SQ8 nprobe=6",
     "IVF8,PQ8x4fs,Refine(SQfp16) nprobe=6,k_factor_rf=8",
+    "IVF8,PQ8x4fs,Refine(SQ12) nprobe=6,k_factor_rf=8",
     "PCAR8,IVF8,PQ4x4fs,Refine(SQ12) nprobe=6,k_factor_rf=20",
     "RR16,IVF8,PQ8x4fs,Refine(SQ12) nprobe=6,k_factor_rf=8",
 ]
