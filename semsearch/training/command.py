@@ -97,7 +97,10 @@ def _taught(settings: Settings, prepared: Prepared) -> tuple[Dev | None, Targets
             f"{settings.encoder} has {student.dim}. Leave it out, or take another teacher."
         )
     dim = settings.dim or student.dim
-    targets = targets_of(prepared.examples, teacher, dim, reduce=settings.dim is not None)
+    begins = settings.dim is not None
+    targets = targets_of(
+        prepared.examples, teacher, dim, reduce=begins, student=None if begins else student
+    )
     if settings.literal:
         targets = with_literal(targets, prepared.examples, settings.literal)
     dev = prepared.dev

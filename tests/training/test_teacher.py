@@ -69,6 +69,51 @@ def test_principal_axes_are_the_right_singular_vectors() -> None:
     assert kept == pytest.approx((values[:3] ** 2).sum() / (values**2).sum())
 
 
+class Student:
+    """Gives vectors that are made for it."""
+
+    def __init__(self, vectors: dict[str, np.ndarray]) -> None:
+        self._vectors = vectors
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        return np.stack([self._vectors[text] for text in texts])
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_a_student_that_goes_on_keeps_its_directions(tiny_encoder: Encoder) -> None:
+    examples = made_examples("sentences", 200)
+    texts = list(dict.fromkeys(examples.columns["sentence"]))
+    others = made_examples("sentences", 200, seed=1)  # what it has learnt on
+    learnt = targets_of(others, tiny_encoder, 16)
+    assert learnt.reduction is not None
+    known = _unit(tiny_encoder.encode(texts) @ learnt.reduction.T)
+    student = Student(dict(zip(texts, known, strict=True)))
+
+    plain = targets_of(examples, tiny_encoder, 16)
+    assert (_unit(plain.vectors) * known).sum(axis=1).mean() < 0.9, "other texts, other axes"
+    turned = targets_of(examples, tiny_encoder, 16, student=student)  # type: ignore[arg-type]
+    assert (_unit(turned.vectors) * known).sum(axis=1).mean() > 0.97
+    np.testing.assert_allclose(
+        turned.vectors @ turned.vectors.T, plain.vectors @ plain.vectors.T, atol=1e-4
+    )
+    assert turned.reduction is not None
+    np.testing.assert_allclose(
+        tiny_encoder.encode(texts) @ turned.reduction.T, turned.vectors, atol=1e-5
+    )
+
+
+def test_a_student_that_knows_nothing_yet_learns_the_principal_axes(tiny_encoder: Encoder) -> None:
+    examples = made_examples("sentences", 200)
+    texts = list(dict.fromkeys(examples.columns["sentence"]))
+    noise = np.random.default_rng(0).normal(size=(len(texts), 16))
+    student = Student(dict(zip(texts, _unit(noise), strict=True)))
+    turned = targets_of(examples, tiny_encoder, 16, student=student)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(turned.vectors, targets_of(examples, tiny_encoder, 16).vectors)
+
+
 def test_a_narrower_teacher_cannot_teach(tiny_encoder: Encoder) -> None:
     with pytest.raises(DataError, match="32 dimensions, the student 64"):
         targets_of(made_examples("sentences", 5), tiny_encoder, 64)
