@@ -19,7 +19,6 @@ distil() { # NAME TABLE ENCODER STEPS SEED [more options]
     --objective distil --shape pairs --encoder "$work/$3" --teacher minilm --max-length 128 \
     --dims 128,64 --distance cosine --similarities 2 --ranking 0.1 \
     --batch-tokens 4096 --topics 400 --dropout 0 --steps "$4" --seed "$5" \
-    --also supervised-simcse="$work/tables/triplets.parquet" \
     --dev "$work/tables/dev.parquet" "${tests[@]}" --drop-leaks "${@:6}" \
     $([ -d "$work/$1.training" ] && echo --resume)
 }
@@ -33,18 +32,20 @@ all_done() {
 # OMP_NUM_THREADS=1.
 fast=(--learning-rate 3e-4 --embedding-rate 1e-3)
 slow=(--learning-rate 2e-4 --embedding-rate 7e-4)
+nli=(--also supervised-simcse="$work/tables/triplets.parquet")
 edits=(--also cosent="$work/tables/overlap.parquet")
 questions=(--also cosent="$work/tables/overlap-questions.parquet")
-distil taught pairs start 7000 0 --dim 256 --checks 7 "${fast[@]}" &
+distil taught pairs start 7000 0 --dim 256 --checks 7 "${fast[@]}" "${nli[@]}" &
 runs+=($!)
-distil spelt pairs start 4500 0 --dim 256 --checks 3 "${fast[@]}" "${edits[@]}" --literal 2 &
+distil spelt pairs start 4500 0 --dim 256 --checks 3 "${fast[@]}" "${nli[@]}" "${edits[@]}" \
+  --literal 2 &
 runs+=($!)
 all_done
-distil worded pairs start-words 1500 0 --dim 256 --checks 1 "${fast[@]}" &
+distil worded pairs start-words 1500 0 --dim 256 --checks 1 "${fast[@]}" "${nli[@]}" &
 runs+=($!)
 # Go on from the first, twice, with what Chinese sentences share of their characters beside.
 for seed in 2 3; do
-  distil "ranked-$seed" pairs taught 900 "$seed" --checks 1 "${slow[@]}" "${edits[@]}" &
+  distil "ranked-$seed" pairs taught 900 "$seed" --checks 1 "${slow[@]}" "${nli[@]}" "${edits[@]}" &
   runs+=($!)
 done
 all_done
@@ -61,7 +62,7 @@ all_done
 # Several of the same kind, which differ in the seed, in how words are read and in what is edited: one
 # is as far from the next as most changes of the recipe, and their average is better than each.
 last() { # SEED TABLE STEPS [more options]
-  distil "last-$1" "$2" mixed "$3" "$1" --checks 1 "${edits[@]}" "${@:4}" &
+  distil "last-$1" "$2" mixed "$3" "$1" --checks 1 "${nli[@]}" "${edits[@]}" "${@:4}" &
   runs+=($!)
 }
 last 4 pairs 1200 "${slow[@]}"

@@ -19,6 +19,7 @@ from pathlib import Path
 import apart
 import lexicon
 import overlap
+import phrasebook
 import pyarrow as pa
 import pyarrow.parquet as parquet
 import texts
@@ -36,6 +37,10 @@ N_CHINESE = 150_000
 QUESTION_TIMES = 3
 N_SWITCHED = 40_000
 N_EDITED = 30_000
+N_ASKED = 30_000
+"""Questions of the phrasebook with a doing; all others come besides."""
+N_ASKED_TRIPLETS = 25_000
+N_ASKED_PAIRS = 30_000
 LONGEST_EDITED = 40
 LEAST_CHINESE = 0.6
 """Of the characters of a switched question that is edited."""
@@ -95,10 +100,21 @@ def prepare(data: Path, out: Path, *, share: float = 1.0, seed: int = 0) -> dict
         WORD_WEIGHTS,
     )
     _write_lines(out / "words.txt", chosen)
-    anchors, positives = zip(*rows, strict=True)
-    split = apart.taken_apart(positives, set(chosen), random.Random(seed + 11))
+    _write_apart(out / "pairs-apart.parquet", rows, chosen, seed)
+    book, asking = phrasebook.read(), random.Random(seed + 13)
+    asked = book.translations(int(N_ASKED * share), asking, share)
+    _write_apart(out / "pairs-asked.parquet", [*rows, *asked], chosen, seed)
+    told_apart = book.triplets(int(N_ASKED_TRIPLETS * share), asking)
     _write(
-        out / "pairs-apart.parquet", ("anchor", "positive"), list(zip(anchors, split, strict=True))
+        out / "triplets-asked.parquet",
+        ("anchor", "positive", "negative"),
+        [*found.triplets, *told_apart],
+    )
+    ranked = book.scored(int(N_ASKED_PAIRS * share), asking)
+    _write(
+        out / "overlap-asked.parquet",
+        ("sentence1", "sentence2", "score"),
+        [*ranked, *edits, *more],
     )
     counts = {
         "english": len(english),
@@ -107,6 +123,9 @@ def prepare(data: Path, out: Path, *, share: float = 1.0, seed: int = 0) -> dict
         "triplets": len(found.triplets),
         "edited": len(edits),
         "edited questions": len(more),
+        "asked": len(asked),
+        "asked triplets": len(told_apart),
+        "asked pairs": len(ranked),
         "pieces": len(pieces),
         "words": len(chosen),
     }
@@ -145,6 +164,13 @@ def _edited_questions(
         short = [text for text in source if 4 <= len(text) <= LONGEST_EDITED]
         rows += rng.sample(short, min(N_EDITED // 2, len(short)))
     return overlap.edited(rows, rng)
+
+
+def _write_apart(path: Path, rows: Sequence[texts.Pair], words: Sequence[str], seed: int) -> None:
+    """The pairs, with words of the Chinese ones now and then taken apart."""
+    anchors, positives = zip(*rows, strict=True)
+    split = apart.taken_apart(positives, set(words), random.Random(seed + 11))
+    _write(path, ("anchor", "positive"), list(zip(anchors, split, strict=True)))
 
 
 def _tokenizer() -> object:

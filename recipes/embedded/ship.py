@@ -35,21 +35,24 @@ def ship(encoder: Path, package: Path) -> int:
     Raises:
         ValueError: it is too large.
     """
-    shutil.rmtree(package, ignore_errors=True)
-    shutil.copytree(encoder, package)
-    shutil.copyfile(HERE / "card.md", package / "README.md")
-    tokenizer = package / "tokenizer.json"
+    made = package.with_name(f"{package.name}.new")
+    shutil.rmtree(made, ignore_errors=True)
+    shutil.copytree(encoder, made)
+    shutil.copyfile(HERE / "card.md", made / "README.md")
+    tokenizer = made / "tokenizer.json"
     content = json.loads(tokenizer.read_text(encoding="utf-8"))
     compact = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     tokenizer.write_text(compact + "\n", encoding="utf-8")
     lines = [
-        f"{file_sha256(path)}  {path.relative_to(package).as_posix()}\n"
-        for path in files_of(package)
+        f"{file_sha256(path)}  {path.relative_to(made).as_posix()}\n" for path in files_of(made)
     ]
-    (package / SUMS).write_text("".join(lines), encoding="utf-8")
-    size = folder_size(package)
+    (made / SUMS).write_text("".join(lines), encoding="utf-8")
+    size = folder_size(made)
     if size > LARGEST:
+        shutil.rmtree(made)
         raise ValueError(f"{size:,} bytes are more than {LARGEST:,}.")
+    shutil.rmtree(package, ignore_errors=True)
+    made.rename(package)
     return size
 
 

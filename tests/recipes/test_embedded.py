@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 import random
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 from semsearch.encoder import Encoder
+from semsearch.identity import files_of
 from tests.conftest import build_tiny_encoder
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "embedded"
@@ -210,6 +212,26 @@ def test_encoders_are_averaged_weight_by_weight(part, tmp_path: Path) -> None:
     save_file({"x": np.zeros((1, 3), np.float32)}, folders[1] / "model.safetensors")
     with pytest.raises(ValueError, match="not of one shape"):
         part("average").average(tmp_path / "again", folders, [1, 1])
+
+
+def test_what_is_shipped_has_its_checksums_and_is_not_too_large(
+    part, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ship, package = part("ship"), tmp_path / "embedded"
+    encoder = build_tiny_encoder(tmp_path / "encoder", seed=1)
+    assert ship.ship(encoder, package) == sum(p.stat().st_size for p in files_of(package))
+    sums = dict(line.split("  ")[::-1] for line in (package / ship.SUMS).read_text().splitlines())
+    assert sums.keys() == {
+        path.relative_to(package).as_posix() for path in files_of(package)
+    } - {ship.SUMS}  # fmt: skip
+    for name, digest in sums.items():
+        assert hashlib.sha256((package / name).read_bytes()).hexdigest() == digest
+    before = {path: path.read_bytes() for path in files_of(package)}
+    monkeypatch.setattr(ship, "LARGEST", 1000)
+    with pytest.raises(ValueError, match="more than 1,000"):
+        ship.ship(encoder, package)
+    assert {path: path.read_bytes() for path in files_of(package)} == before
+    assert [path.name for path in tmp_path.iterdir() if "embedded" in path.name] == ["embedded"]
 
 
 @pytest.mark.data
