@@ -72,10 +72,31 @@ last 8 pairs-apart 1500 "${fast[@]}"
 last 9 pairs-apart 1500 "${fast[@]}" "${questions[@]}"
 all_done
 
+[ -d "$work/folded" ] || {
+  rm -rf "$work/making-folded"
+  python "$here/average.py" "$work/making-folded" "$work"/last-{4,6,8,9}
+  python "$here/fold.py" "$work/making-folded"
+  mv "$work/making-folded" "$work/folded"
+}
+
+# What a help desk is asked: in other words, and what only looks like it. Averaged with what they began
+# from, which is better at whole sentences.
+asked() { # SEED [more options]
+  distil "asked-$1" pairs-asked folded 1500 "$1" --checks 1 "${@:2}" &
+  runs+=($!)
+}
+apart=(--also supervised-simcse="$work/tables/triplets-asked.parquet")
+alike=(--also cosent="$work/tables/overlap-asked.parquet")
+asked 31 "${fast[@]}" "${apart[@]}" "${edits[@]}"
+asked 32 "${fast[@]}" "${nli[@]}" "${alike[@]}"
+all_done
+asked 33 "${slow[@]}" "${apart[@]}" "${alike[@]}"
+asked 34 "${slow[@]}" "${apart[@]}" "${edits[@]}"
+all_done
+
 [ -d "$work/float" ] || {
   rm -rf "$work/making-float"
-  python "$here/average.py" "$work/making-float" "$work"/last-{4,6,8,9}
-  python "$here/fold.py" "$work/making-float"
+  python "$here/average.py" "$work/making-float" "$work/folded" "$work"/asked-{31,32,33,34}
   python "$here/weigh.py" "$work/making-float" "$work/tables/pairs.parquet"
   mv "$work/making-float" "$work/float"
 }
