@@ -18,7 +18,7 @@ from pathlib import Path
 import overlap
 
 FILE = Path(__file__).parent / "phrasebook.txt"
-ANY = "doings"
+DOINGS = "doings"
 SAYINGS = "sayings"
 
 _BEFORE = ("请问", "你好，", "您好，", "那个", "我想问下", "亲，")
@@ -106,7 +106,7 @@ class Phrasebook:
         for doing in self.doings:
             for name in doing.classes:
                 for thing in self.things[name]:
-                    for asked in self.asked[ANY]:
+                    for asked in self.asked[DOINGS]:
                         yield Question(asked, thing, doing)
 
     def _of_things(self) -> Iterator[Question]:
@@ -225,7 +225,7 @@ def read(path: Path = FILE) -> Phrasebook:
             part = Phrase(english, _ways(rest))
             for name in classes:
                 things.setdefault(f"{name}-part", []).extend(_owned(part, things[name]))
-        elif kind == ANY:
+        elif kind == DOINGS:
             chinese, _, names = rest.partition(" | ")
             base, ing, done = english.split(" | ")
             doings.append(Doing(Phrase(base, _ways(chinese)), ing, done, tuple(names.split())))

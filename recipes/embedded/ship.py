@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 
 from semsearch.evaluation.data import file_sha256
-from semsearch.files import folder_size
+from semsearch.files import atomic_directory, folder_size
 from semsearch.identity import files_of
 
 HERE = Path(__file__).resolve().parent
@@ -35,24 +35,21 @@ def ship(encoder: Path, package: Path) -> int:
     Raises:
         ValueError: it is too large.
     """
-    made = package.with_name(f"{package.name}.new")
-    shutil.rmtree(made, ignore_errors=True)
-    shutil.copytree(encoder, made)
-    shutil.copyfile(HERE / "card.md", made / "README.md")
-    tokenizer = made / "tokenizer.json"
-    content = json.loads(tokenizer.read_text(encoding="utf-8"))
-    compact = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
-    tokenizer.write_text(compact + "\n", encoding="utf-8")
-    lines = [
-        f"{file_sha256(path)}  {path.relative_to(made).as_posix()}\n" for path in files_of(made)
-    ]
-    (made / SUMS).write_text("".join(lines), encoding="utf-8")
-    size = folder_size(made)
-    if size > LARGEST:
-        shutil.rmtree(made)
-        raise ValueError(f"{size:,} bytes are more than {LARGEST:,}.")
-    shutil.rmtree(package, ignore_errors=True)
-    made.rename(package)
+    with atomic_directory(package) as made:
+        shutil.copytree(encoder, made)
+        shutil.copyfile(HERE / "card.md", made / "README.md")
+        tokenizer = made / "tokenizer.json"
+        content = json.loads(tokenizer.read_text(encoding="utf-8"))
+        compact = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        tokenizer.write_text(compact + "\n", encoding="utf-8")
+        lines = [
+            f"{file_sha256(path)}  {path.relative_to(made).as_posix()}\n" for path in files_of(made)
+        ]
+        (made / SUMS).write_text("".join(lines), encoding="utf-8")
+        size = folder_size(made)
+        if size > LARGEST:
+            raise ValueError(f"{size:,} bytes are more than {LARGEST:,}.")
+        shutil.rmtree(package, ignore_errors=True)
     return size
 
 

@@ -142,8 +142,8 @@ class Search(_Hits):
         return len(self.queries)
 
     def predict(self, encode: Encode) -> Values:
-        queries = _unit(_encoded(encode, self.queries))
-        candidates = _unit(_encoded(encode, self.candidates))
+        queries = unit(_encoded(encode, self.queries))
+        candidates = unit(_encoded(encode, self.candidates))
         nearest = np.concatenate(
             [
                 (queries[row : row + _BLOCK] @ candidates.T).argmax(axis=1)
@@ -230,6 +230,7 @@ def _encoded(encode: Encode, texts: Sequence[str]) -> Embeddings:
     return encode(list(distinct))[[distinct[text] for text in texts]]
 
 
-def _unit(embeddings: Embeddings) -> NDArray[np.float32]:
+def unit(embeddings: Embeddings) -> NDArray[np.float32]:
+    """(n, d) float32 of length 1; what is all zero stays so."""
     norms = np.linalg.norm(embeddings, axis=1, keepdims=True)
     return np.asarray(embeddings / np.maximum(norms, 1e-12), np.float32)

@@ -10,7 +10,7 @@ import numpy as np
 
 from semsearch.encoder import Encoder
 from semsearch.errors import DataError
-from semsearch.training.dev import ScoredPairs
+from semsearch.training.dev import ScoredPairs, unit
 from semsearch.training.examples import Examples
 from semsearch.training.kept import KeptVectors
 from semsearch.types import Embeddings, Ids
@@ -123,10 +123,9 @@ def turned_towards(
 
     places = np.unique(np.linspace(0, len(sentences) - 1, SAMPLE).astype(np.int64))
     wanted = student.encode([sentences[place] for place in places])
-    lengths = np.linalg.norm(vectors[places], axis=1, keepdims=True)
-    unit = vectors[places] / np.maximum(lengths, np.finfo(np.float32).tiny)
-    turn = orthogonal_procrustes(unit, wanted)[0].T.astype(np.float32)
-    return turn, float((unit @ turn.T * wanted).sum(axis=1).mean())
+    taught = unit(vectors[places])
+    turn = orthogonal_procrustes(taught, wanted)[0].T.astype(np.float32)
+    return turn, float((taught @ turn.T * wanted).sum(axis=1).mean())
 
 
 def principal_axes(vectors: Embeddings, dim: int) -> tuple[Embeddings, float]:
