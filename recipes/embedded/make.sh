@@ -94,9 +94,14 @@ asked 33 "${slow[@]}" "${apart[@]}" "${alike[@]}"
 asked 34 "${slow[@]}" "${apart[@]}" "${edits[@]}"
 all_done
 
+# And in whose words: wordings that share nothing with the question but what is meant.
+said=(--also supervised-simcse="$work/tables/triplets-said.parquet")
+distil said pairs-said folded 1500 34 --checks 1 "${fast[@]}" "${said[@]}" "${edits[@]}"
+
 [ -d "$work/float" ] || {
   rm -rf "$work/making-float"
-  python "$here/average.py" "$work/making-float" "$work/folded" "$work"/asked-{31,32,33,34}
+  python "$here/average.py" "$work/making-float" "$work/folded" "$work"/asked-{31,32,33,34}=0.5 \
+    "$work/said=2"
   python "$here/weigh.py" "$work/making-float" "$work/tables/pairs.parquet"
   mv "$work/making-float" "$work/float"
 }

@@ -19,7 +19,6 @@ import overlap
 
 FILE = Path(__file__).parent / "phrasebook.txt"
 DOINGS = "doings"
-SAYINGS = "sayings"
 
 _BEFORE = ("请问", "你好，", "您好，", "那个", "我想问下", "亲，")
 _AFTER = ("？", "?", "啊", "呢", "呀", "，谢谢", "？？", "。")
@@ -38,9 +37,6 @@ class Phrase:
 
     english: str
     chinese: tuple[str, ...]
-
-
-_NOTHING = Phrase("", ("",))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +95,7 @@ class Phrasebook:
     @cached_property
     def questions(self) -> list[Question]:
         """Every question, in the order of the file."""
-        sayings = (Question(asked, _NOTHING) for asked in self.asked.get(SAYINGS, ()))
-        return [*self._of_doings(), *self._of_things(), *sayings]
+        return [*self._of_doings(), *self._of_things()]
 
     def _of_doings(self) -> Iterator[Question]:
         for doing in self.doings:
@@ -125,7 +120,7 @@ class Phrasebook:
 
     @cached_property
     def alone(self) -> list[Question]:
-        """Questions of things alone, and those that are said as a whole."""
+        """Questions of things alone."""
         return [question for question in self.questions if not question.doing]
 
     def translations(self, n: int, rng: random.Random, share: float = 1.0) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ import overlap
 import phrasebook
 import pyarrow as pa
 import pyarrow.parquet as parquet
+import sayings
 import texts
 import vocabulary
 
@@ -41,6 +42,8 @@ N_ASKED = 30_000
 """Questions of the phrasebook with a doing; all others come besides."""
 N_ASKED_TRIPLETS = 25_000
 N_ASKED_PAIRS = 30_000
+SAID_TIMES = 4
+N_SAID_TRIPLETS = 190_000
 LONGEST_EDITED = 40
 LEAST_CHINESE = 0.6
 """Of the characters of a switched question that is edited."""
@@ -101,21 +104,7 @@ def prepare(data: Path, out: Path, *, share: float = 1.0, seed: int = 0) -> dict
     )
     _write_lines(out / "words.txt", chosen)
     _write_apart(out / "pairs-apart.parquet", rows, chosen, seed)
-    book, asking = phrasebook.read(), random.Random(seed + 13)
-    asked = book.translations(int(N_ASKED * share), asking, share)
-    _write_apart(out / "pairs-asked.parquet", [*rows, *asked], chosen, seed)
-    told_apart = book.triplets(int(N_ASKED_TRIPLETS * share), asking)
-    _write(
-        out / "triplets-asked.parquet",
-        ("anchor", "positive", "negative"),
-        [*found.triplets, *told_apart],
-    )
-    ranked = book.scored(int(N_ASKED_PAIRS * share), asking)
-    _write(
-        out / "overlap-asked.parquet",
-        ("sentence1", "sentence2", "score"),
-        [*ranked, *edits, *more],
-    )
+    asked = _asked(out, share, seed, rows, chosen, found.triplets, [*edits, *more])
     counts = {
         "english": len(english),
         **{name: len(pairs) for name, pairs in parallel.items()},
@@ -123,13 +112,46 @@ def prepare(data: Path, out: Path, *, share: float = 1.0, seed: int = 0) -> dict
         "triplets": len(found.triplets),
         "edited": len(edits),
         "edited questions": len(more),
-        "asked": len(asked),
-        "asked triplets": len(told_apart),
-        "asked pairs": len(ranked),
+        **asked,
         "pieces": len(pieces),
         "words": len(chosen),
     }
     return _record(out, seed, share, counts)
+
+
+def _asked(
+    out: Path,
+    share: float,
+    seed: int,
+    rows: Sequence[texts.Pair],
+    words: Sequence[str],
+    triplets: Sequence[tuple[str, str, str]],
+    edits: Sequence[overlap.Row],
+) -> dict[str, int]:
+    """Write what is learnt of a desk's questions, each beside what was learnt before; counts."""
+    book, rng = phrasebook.read(), random.Random(seed + 13)
+    asked = book.translations(int(N_ASKED * share), rng, share)
+    told_apart = book.triplets(int(N_ASKED_TRIPLETS * share), rng)
+    ranked = book.scored(int(N_ASKED_PAIRS * share), rng)
+    _write_apart(out / "pairs-asked.parquet", [*rows, *asked], words, seed)
+    three = ("anchor", "positive", "negative")
+    _write(out / "triplets-asked.parquet", three, [*triplets, *told_apart])
+    _write(out / "overlap-asked.parquet", ("sentence1", "sentence2", "score"), [*ranked, *edits])
+    wordings = sayings.read()
+    learnt = wordings.part(held_out=False).some(share)
+    said = learnt.translations(SAID_TIMES)
+    said_apart = learnt.triplets(int(N_SAID_TRIPLETS * share), random.Random(seed + 17))
+    _write_apart(out / "pairs-said.parquet", [*rows, *asked, *said], words, seed)
+    _write(out / "triplets-said.parquet", three, [*triplets, *told_apart, *said_apart])
+    to_develop_with = wordings.part(held_out=True).in_chinese()
+    _write(out / "dev-sayings.parquet", ("anchor", "positive"), to_develop_with)
+    return {
+        "asked": len(asked),
+        "asked triplets": len(told_apart),
+        "asked pairs": len(ranked),
+        "said": len(said),
+        "said triplets": len(said_apart),
+    }
 
 
 def _switched(found: texts.Texts, words: lexicon.Lexicon, rng: random.Random) -> list[texts.Pair]:

@@ -18,7 +18,7 @@ OUT = Path(__file__).resolve().parent / "run"
 RUNS = (
     *("taught", "spelt", "worded", "ranked-2", "ranked-3"),
     *("last-4", "last-6", "last-8", "last-9"),
-    *("asked-31", "asked-32", "asked-33", "asked-34"),
+    *("asked-31", "asked-32", "asked-33", "asked-34", "said"),
 )
 _COLUMNS = 3
 _FOLDERS = re.compile(r'(?<=")/[^":]*/(?=[^/":]+/[^/":]+/[^/":]+\.parquet)')

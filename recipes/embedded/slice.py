@@ -54,13 +54,13 @@ def train(tables: Path, encoder: Path, out: Path) -> dict[str, Any]:
         loss=LossOptions(distance="cosine", similarities=2.0, ranking=0.1, dims=(128, 64)),
     )  # fmt: skip
     sources = Sources(
-        files=(str(tables / "pairs-asked.parquet"),),
+        files=(str(tables / "pairs-said.parquet"),),
         shape="pairs",
         dev=(str(tables / "dev.parquet"),),
         drop_leaks=True,
         also=(
             ("cosent", str(tables / "overlap-asked.parquet")),
-            ("supervised-simcse", str(tables / "triplets-asked.parquet")),
+            ("supervised-simcse", str(tables / "triplets-said.parquet")),
         ),
     )
     report = run_command(settings, sources, out, device="cpu")

@@ -29,9 +29,6 @@ I {ven} {n} by mistake. = {v}错{n}了
 Is {n} the same as {m}? = {n}就是{m}吗
 [asked of card card-part]
 What is {n}? = {n}是什么
-[sayings]
-I was cheated. = 我被骗了
-Hello. = 你好
 """
 
 
@@ -57,8 +54,6 @@ def test_questions_are_all_that_fit_together(small) -> None:
         "What is the card?",
         "Is my rent the same as the bill?",
         "What is the number of the card?",
-        "I was cheated.",
-        "Hello.",
     ]
 
 
@@ -82,7 +77,7 @@ def test_some_questions_begin_or_end_as_people_type(small) -> None:
 
 def test_what_looks_alike_is_another_question_of_the_thing_or_the_asking(small) -> None:
     rng = random.Random(0)
-    for question in (*small.questions[:4], *small.questions[-2:]):
+    for question in small.questions[:4]:
         for _ in range(50):
             other = small.like(question, rng)
             assert other != question
@@ -93,7 +88,7 @@ def test_the_phrasebook_is_whole(phrasebook: ModuleType) -> None:
     """Every class that is named is there, and every blank is one that is filled."""
     book = phrasebook.read()
     assert {name for doing in book.doings for name in doing.classes} <= book.things.keys()
-    assert book.asked.keys() - {phrasebook.DOINGS, phrasebook.SAYINGS} <= book.things.keys()
+    assert book.asked.keys() - {phrasebook.DOINGS} <= book.things.keys()
     rng = random.Random(0)
     for question in book.questions:
         english, chinese = question.english(), question.chinese(rng)
@@ -112,7 +107,6 @@ def test_translations_have_the_english_of_what_is_asked(small) -> None:
     assert rows == small.translations(3, random.Random(0))
     english = [row[0] for row in rows]
     assert english.count("What is the card?") == 1
-    assert english.count("Hello.") == 1
     doings = {question.english() for question in small.with_doings}
     assert sum(text in doings for text in english) == 3
     known = {question.english(): question for question in small.questions}
