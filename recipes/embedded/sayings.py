@@ -29,6 +29,10 @@ class Saying:
     def wordings(self) -> tuple[str, ...]:
         return self.english + self.chinese
 
+    def ways(self, chinese: bool) -> tuple[str, ...]:
+        """Those of one language."""
+        return self.chinese if chinese else self.english
+
 
 Topic = tuple[Saying, ...]
 
@@ -84,9 +88,9 @@ class Sayings:
             saying, other = self._two(rng)
             anchored, compared = self._languages(rng)
             row = (
-                rng.choice(_in(saying, anchored)),
-                rng.choice(_in(saying, compared)),
-                rng.choice(_in(other, compared)),
+                rng.choice(saying.ways(anchored)),
+                rng.choice(saying.ways(compared)),
+                rng.choice(other.ways(compared)),
             )
             if len(set(row)) == len(row):
                 rows.append(row)
@@ -128,7 +132,3 @@ def read(folder: Path = FOLDER) -> Sayings:
 
 def _ways(text: str, separator: str) -> tuple[str, ...]:
     return tuple(way.strip() for way in text.split(separator))
-
-
-def _in(saying: Saying, chinese: bool) -> tuple[str, ...]:
-    return saying.chinese if chinese else saying.english

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "embedded"
@@ -100,6 +101,25 @@ def test_what_is_held_out_is_asked_of_the_standard_question(small) -> None:
         ("扣了我两回", "重复付款了"),
         ("谢了", "谢谢"),
     ]
+
+
+def test_a_wording_finds_the_nearest_standard_question(
+    small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(RECIPE))
+    held_out = importlib.import_module("held_out")
+    near = {"这几天手头紧": 0, "缓几天行不": 1, "扣了我两回": 1, "谢了": 2}
+    near["I am broke till Friday"] = 0
+    questions = [saying for topic in small.topics for saying in topic]
+    for number, saying in enumerate(questions):
+        near |= {saying.english[0]: number, saying.chinese[0]: number}
+    near["you took it two times"] = 0
+
+    class Knowing:
+        def encode(self, texts: list[str]) -> np.ndarray:
+            return np.eye(3, dtype=np.float32)[[near[text] for text in texts]]
+
+    assert held_out.found(Knowing(), small) == {"zh": 3 / 4, "en": 1 / 2, "zh in en": 6 / 7}
 
 
 def _is_chinese(text: str) -> bool:
