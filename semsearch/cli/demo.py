@@ -11,7 +11,7 @@ from semsearch.errors import DataError
 
 BANKS = {
     "shop": (
-        "the postman has left nothing and it should have been here last thursday",
+        "whoops, i typed my old flat as the shipping adress",
         "my bank shows the same amount going out to you two times",
         "ordered a blue hat, a red scarf was in the bag",
     ),
