@@ -43,6 +43,7 @@ N_ASKED = 30_000
 N_ASKED_TRIPLETS = 25_000
 N_ASKED_PAIRS = 30_000
 SAID_TIMES = 4
+"""How often each wording is learnt from; triplets of wordings come besides."""
 N_SAID_TRIPLETS = 190_000
 LONGEST_EDITED = 40
 LEAST_CHINESE = 0.6
