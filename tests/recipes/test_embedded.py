@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import random
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -16,21 +16,15 @@ import pytest
 from semsearch.encoder import Encoder
 from semsearch.identity import files_of
 from tests.conftest import build_tiny_encoder
-
-RECIPE = Path(__file__).parents[2] / "recipes" / "embedded"
+from tests.recipes.conftest import RECIPE
 
 
 @pytest.fixture
-def part(monkeypatch: pytest.MonkeyPatch):
-    """Import a module of the recipe, which is a folder of scripts."""
+def part(recipe: Callable[[str], ModuleType]) -> Callable[[str], ModuleType]:
+    """Import a module of the recipe that needs what the recipe is installed with."""
     pytest.importorskip("opencc")
     pytest.importorskip("pyarrow")
-    monkeypatch.syspath_prepend(str(RECIPE))
-
-    def load(name: str) -> ModuleType:
-        return importlib.import_module(name)
-
-    return load
+    return recipe
 
 
 PAIRS = [

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "embedded"
 SMALL = """
 # a comment
 [things card]
@@ -33,9 +32,8 @@ What is {n}? = {n}是什么
 
 
 @pytest.fixture
-def phrasebook(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(RECIPE))
-    return importlib.import_module("phrasebook")
+def phrasebook(recipe: Callable[[str], ModuleType]) -> ModuleType:
+    return recipe("phrasebook")
 
 
 @pytest.fixture
@@ -121,12 +119,14 @@ def _core(way: str, question) -> str:
     return max(re.split(r"\{\w+\}", way), key=len)
 
 
-def test_triplets_are_one_question_twice_and_another(phrasebook: ModuleType) -> None:
+def test_triplets_are_one_question_twice_and_another(
+    phrasebook: ModuleType, recipe: Callable[[str], ModuleType]
+) -> None:
     book = phrasebook.read()
     rows = book.triplets(300, random.Random(0))
     assert rows == book.triplets(300, random.Random(0))
     assert all(len(set(row)) == 3 for row in rows)
-    overlap = importlib.import_module("overlap")
+    overlap = recipe("overlap")
     near, far = (sum(overlap.overlap(row[0], row[n]) for row in rows) / len(rows) for n in (1, 2))
     assert near > far > 0.3, "the other one looks alike, too"
 

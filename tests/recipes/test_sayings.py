@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
 
-RECIPE = Path(__file__).parents[2] / "recipes" / "embedded"
 SMALL = """
 # paying
 Can I pay later? | I am broke till Friday = 可以延期付款吗 / 这几天手头紧 / 缓几天行不
@@ -23,9 +22,8 @@ Thank you. = 谢谢 / 谢了
 
 
 @pytest.fixture
-def sayings(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(RECIPE))
-    return importlib.import_module("sayings")
+def sayings(recipe: Callable[[str], ModuleType]) -> ModuleType:
+    return recipe("sayings")
 
 
 @pytest.fixture
@@ -104,10 +102,9 @@ def test_what_is_held_out_is_asked_of_the_standard_question(small) -> None:
 
 
 def test_a_wording_finds_the_nearest_standard_question(
-    small, monkeypatch: pytest.MonkeyPatch
+    small, recipe: Callable[[str], ModuleType]
 ) -> None:
-    monkeypatch.syspath_prepend(str(RECIPE))
-    held_out = importlib.import_module("held_out")
+    held_out = recipe("held_out")
     near = {"这几天手头紧": 0, "缓几天行不": 1, "扣了我两回": 1, "谢了": 2}
     near["I am broke till Friday"] = 0
     questions = [saying for topic in small.topics for saying in topic]
