@@ -66,6 +66,8 @@ def require_gpu(device: Device) -> None:
 
 _THREADED_FROM = 32
 """Queries; for fewer, FAISS is faster on one thread, and much so beside another busy process."""
+_CLUSTERS_THREADED_FROM = 8
+"""Queries among clusters, where threads wait for one another once only."""
 _BLAS_FROM = 4
 """Queries; for fewer, reading the vectors for each is faster: one takes an eighth of the time, and
 is about as fast on one core as memory is. For more, BLAS is. FAISS's own limit has up to some
@@ -73,9 +75,10 @@ hundred queries do without it, at an eighth of the speed."""
 _NEVER = 2**31 - 1
 
 
-def suit(n_queries: int) -> None:
-    """Have FAISS search so many queries as fast as it can."""
-    faiss().omp_set_num_threads(threads() if n_queries >= _THREADED_FROM else 1)
+def suit(n_queries: int, clustered: bool) -> None:
+    """Have FAISS search so many queries, among clusters or not, as fast as it can."""
+    threaded_from = _CLUSTERS_THREADED_FROM if clustered else _THREADED_FROM
+    faiss().omp_set_num_threads(threads() if n_queries >= threaded_from else 1)
     faiss().cvar.distance_compute_blas_threshold = 1 if n_queries >= _BLAS_FROM else _NEVER
 
 

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 from semsearch.ann import parameters, pieces, twofold
 from semsearch.ann import setting as settings
 from semsearch.ann.library import faiss, suit
-from semsearch.ann.parameters import refined, search_all, search_parameters, stored
+from semsearch.ann.parameters import (
+    clusters_of,
+    refined,
+    search_all,
+    search_parameters,
+    stored,
+    suit_clusters,
+)
 from semsearch.ann.setting import EXACT, Setting
 from semsearch.errors import CorruptIndexError
 from semsearch.files import atomic_write
@@ -168,7 +175,8 @@ class Neighbours:
             Scores (m, n) descending and labels (m, n); label -1 and score -inf pad, only where
             there are fewer than n.
         """
-        suit(len(queries))
+        suit(len(queries), clustered=self._clusters is not None)
+        suit_clusters(self._clusters, len(queries))
         if self._serving is None:
             scores, rows = self._on_cpu(queries, n)
         else:
@@ -219,6 +227,10 @@ class Neighbours:
     def _matrix(self) -> Vectors:
         """The vectors (n, d) of a Flat index, where they are."""
         return stored(self._inner, 0, len(self))
+
+    @cached_property
+    def _clusters(self) -> Any:
+        return clusters_of(self._inner)
 
     @cached_property
     def _twofold(self) -> bool:

@@ -12,6 +12,9 @@ from semsearch.types import Ids, Scores, Vectors
 
 _AT_ONCE = 1 << 26
 """Bytes of vectors that are decoded at a time."""
+_UNCACHED = 1 << 24
+"""Bytes of codes beyond which most are read from memory."""
+_IN_TURN, _AS_FAISS_CHOOSES = 10, 0  # numbers that FAISS gives its ways
 
 
 def search_parameters(index: Any, selector: Any = None) -> Any:
@@ -46,6 +49,20 @@ def clusters_of(index: Any) -> Any:
     if isinstance(index, library.IndexRefine):
         return clusters_of(index.base_index)
     return None
+
+
+def suit_clusters(clusters: Any, n_queries: int) -> None:
+    """Have clusters of 4-bit codes be searched as is fastest for so many queries.
+
+    One query reads its clusters one after the other, nearest first. FAISS has a way for many, which
+    it takes for one, too, and which waits for memory half as long again.
+
+    Args:
+        clusters: what `clusters_of` gives.
+    """
+    if isinstance(clusters, faiss().IndexIVFPQFastScan):
+        alone = n_queries == 1 and clusters.ntotal * clusters.code_size >= _UNCACHED
+        clusters.implem = _IN_TURN if alone else _AS_FAISS_CHOOSES
 
 
 def refined(index: Any) -> Any:

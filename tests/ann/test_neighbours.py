@@ -20,6 +20,7 @@ from semsearch.ann import (
     library,
     merge,
     neighbours,
+    parameters,
 )
 from semsearch.errors import CorruptIndexError, FactoryError, MissingExtraError, StorageError
 
@@ -206,6 +207,39 @@ def test_few_queries_do_without_blas_and_many_take_it() -> None:
         made.search(_unit(n, seed=1), 3)
         # FAISS compares it with queries times dimensions.
         assert (faiss.cvar.distance_compute_blas_threshold > n * 10**6) is without
+
+
+def test_one_query_alone_finds_among_many_codes_what_it_finds_beside_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    setting = Setting.parse("RR16,IVF8,PQ8x4fs,Refine(SQ12) nprobe=6,k_factor_rf=8")
+    made, queries = Neighbours.build(MANY, _unit(len(MANY), 16), setting), _unit(20, 16, seed=1)
+    ways = set()
+    for some in (made, made.without(MANY[::3])):
+        expected = [some.search(queries[i : i + 1], 10) for i in range(20)]
+        ways.add(parameters.clusters_of(made._inner).implem)
+        with monkeypatch.context() as context:
+            context.setattr(parameters, "_UNCACHED", 0)
+            for i in range(20):
+                for one, other in zip(
+                    some.search(queries[i : i + 1], 10), expected[i], strict=True
+                ):
+                    np.testing.assert_array_equal(one, other)
+            ways.add(parameters.clusters_of(made._inner).implem)
+        _, together = some.search(queries, 10)
+        np.testing.assert_array_equal(together, np.concatenate([labels for _, labels in expected]))
+        assert parameters.clusters_of(made._inner).implem == 0
+    assert ways == {0, 10}
+
+
+@pytest.mark.parametrize(("setting", "threaded"), [("Flat", False), (SETTINGS[-1], True)])
+def test_fewer_queries_are_worth_threads_among_clusters(setting: str, threaded: bool) -> None:
+    if library.all_threads() < 2:
+        pytest.skip("one core")
+    made, faiss = Neighbours.build(MANY, _unit(600, 16), Setting.parse(setting)), library.faiss()
+    for n, expected in ((7, False), (8, threaded), (32, True), (1, False)):
+        made.search(_unit(n, 16, seed=1), 3)
+        assert (faiss.omp_get_max_threads() > 1) is expected
 
 
 def test_what_is_hidden_need_not_be_there() -> None:
