@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -79,17 +78,14 @@ def build(
     try:
         index = run(yes)
     except ConfirmationError as error:
-        if as_json or not sys.stdin.isatty():
+        if as_json or not options.asks_a_person():
             raise
         click.confirm(f"{str(error).split('.')[0]}. Go on?", abort=True, err=True)
         index = run(True)
     with index:
         info = index.info()
     output.echo_warnings(index.report.warnings)
-    if bank.problems:
-        click.echo(f"skipped {len(bank.problems)} bad rows:", err=True)
-        for problem in bank.problems:
-            click.echo(f"  {problem}", err=True)
+    output.echo_left_out(bank)
     if as_json:
         output.echo_json(
             {
@@ -142,8 +138,9 @@ def add(
     ):
         report = index.add(bank, progress=progress, **values)
     output.echo_warnings(report.warnings)
+    output.echo_left_out(bank)
     if as_json:
-        output.echo_json(output.report_dict(report))
+        output.echo_json({"skipped": len(bank.problems), **output.report_dict(report)})
     else:
         click.echo(output.report_line(report))
 

@@ -7,17 +7,25 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from semsearch.sync import SyncReport, SyncWarning
+from semsearch.sync import EXAMPLES, SyncReport, SyncWarning
 from semsearch.types import Result
+
+if TYPE_CHECKING:
+    from semsearch.tables import Bank
 
 
 def echo_json(value: Any) -> None:
     """One JSON document on one line."""
-    click.echo(json.dumps(value, ensure_ascii=False))
+    text = json.dumps(value, ensure_ascii=False)
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "utf-8")
+    except UnicodeEncodeError:  # JSON's own escapes, which say the same
+        text = json.dumps(value)
+    click.echo(text)
 
 
 def echo_warnings(warnings: Sequence[SyncWarning]) -> None:
@@ -26,6 +34,24 @@ def echo_warnings(warnings: Sequence[SyncWarning]) -> None:
         click.echo(click.style("warning: ", fg="yellow") + warning.message, err=True)
         for example in warning.examples:
             click.echo(f"  e.g. {example}", err=True)
+
+
+def echo_left_out(bank: Bank) -> None:
+    """The bad rows of a table that were left out, and what was said twice about one key."""
+    if bank.problems:
+        click.echo(f"skipped {len(bank.problems)} bad rows:", err=True)
+        for problem in bank.problems:
+            click.echo(f"  {problem}", err=True)
+    if bank.differing:
+        rows = "row says" if len(bank.differing) == 1 else "rows say"
+        click.echo(
+            click.style("warning: ", fg="yellow")
+            + f"{len(bank.differing)} {rows} otherwise than the first one of the same standard "
+            "question, which counts:",
+            err=True,
+        )
+        for problem in bank.differing[:EXAMPLES]:
+            click.echo(f"  {problem}", err=True)
 
 
 def report_line(report: SyncReport) -> str:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from semsearch.errors import DataError, Problem
-from semsearch.tables.cells import brief, scalar, text
+from semsearch.tables.cells import brief, flaw, scalar, text
 from semsearch.tables.phrasings import split_phrasings
 from semsearch.tables.readers import read_table, table_from_rows
 from semsearch.tables.roles import Roles, listed, pick, recognise
 from semsearch.tables.table import Table, bad_rows
 from semsearch.types import StandardQuestion
+
+_FIX = "Fix what is bad, or leave it out with --skip-bad."
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,8 @@ class Bank:
     """The standard questions of a table, in the order of their first rows.
 
     `problems` are the bad rows that were left out; `duplicates` are the questions that several
-    keys share, each with these keys.
+    keys share, each with these keys; `differing` are the rows with other values in other columns
+    than the first one of their key, which counts.
     """
 
     questions: tuple[StandardQuestion, ...]
@@ -31,6 +34,7 @@ class Bank:
     roles: Roles
     problems: tuple[Problem, ...] = ()
     duplicates: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    differing: tuple[Problem, ...] = ()
 
 
 @dataclass(slots=True)
@@ -53,16 +57,40 @@ def standard_questions(source: Any, **table: Any) -> Sequence[StandardQuestion]:
     """Standard questions as they are, of a Bank, or of whatever `read_bank` takes, as `table` says.
 
     Raises:
-        DataError: as `read_bank`.
+        DataError: as `read_bank`, or a standard question cannot be stored.
     """
     if isinstance(source, Bank):
         return source.questions
     if isinstance(source, Iterable) and not isinstance(source, str):
         rows = list(source)
         if rows and all(isinstance(row, StandardQuestion) for row in rows):
-            return rows
+            return [_checked(row, number) for number, row in enumerate(rows, 1)]
         source = source if hasattr(source, "columns") else rows
     return read_bank(source, **table).questions
+
+
+def _checked(question: StandardQuestion, number: int) -> StandardQuestion:
+    """A standard question that can be stored, its fields as those of a table.
+
+    Raises:
+        DataError: it cannot.
+    """
+    texts = (question.key, question.question, question.answer)
+    fields = question.fields
+    if not all(isinstance(value, str) for value in texts):
+        why = "its key, question and answer must be text"
+    elif isinstance(question.phrasings, str) or not all(
+        isinstance(value, str) for value in question.phrasings or ()
+    ):
+        why = "its phrasings must be a tuple of texts"
+    elif not question.key.strip() or not question.question.strip():
+        why = "its key or question is empty"
+    else:
+        why = flaw((*texts, *(question.phrasings or ()), fields)) or ""
+    if why:
+        raise DataError(f"standard question {number} ({brief(str(question.key))}): {why}.")
+    plain = {str(name): scalar(value) for name, value in fields.items()}
+    return replace(question, phrasings=tuple(question.phrasings or ()), fields=plain)
 
 
 def read_bank(
@@ -101,12 +129,15 @@ def read_bank(
         table = read_table(source, encoding=encoding)
     else:
         table = table_from_rows(source)
+    if table.problems and not table.columns:
+        raise bad_rows([(table.source, problem) for problem in table.problems], _FIX)
     roles = recognise(
         table.columns, table.source, question=question, answer=answer, key=key, phrasing=phrasing
     )
     entries: dict[str, _Entry] = {}
     bad = [(table.source, problem) for problem in table.problems]
-    bad += [(table.source, problem) for problem in _collect(table, roles, entries)]
+    differing: list[Problem] = []
+    bad += [(table.source, problem) for problem in _collect(table, roles, entries, differing)]
     bad.sort(key=lambda pair: pair[1].line)
     if phrasings is not None:
         further = read_table(phrasings, encoding=encoding)
@@ -117,11 +148,11 @@ def read_bank(
         ]
     problems = tuple(problem for _, problem in bad)
     if bad and not skip_bad:
-        raise bad_rows(bad, "Fix what is bad, or leave it out with --skip-bad.")
+        raise bad_rows(bad, _FIX)
     if not entries:
         raise DataError(f"{table.source}: all of its {len(problems)} rows are bad.")
     questions = tuple(entry.finish() for entry in entries.values())
-    return Bank(questions, table, roles, problems, _duplicates(questions))
+    return Bank(questions, table, roles, problems, _duplicates(questions), tuple(differing))
 
 
 def derived_key(question: str) -> str:
@@ -133,8 +164,10 @@ def derived_key(question: str) -> str:
     return hashlib.sha256(plain.encode("utf-8")).hexdigest()[:16]
 
 
-def _collect(table: Table, roles: Roles, entries: dict[str, _Entry]) -> list[Problem]:
-    """Fill `entries` from the rows of the bank; the rows that do not fit are returned."""
+def _collect(
+    table: Table, roles: Roles, entries: dict[str, _Entry], differing: list[Problem]
+) -> list[Problem]:
+    """Fill `entries` and `differing` from the rows; those that do not fit are returned."""
     problems = []
     waiting: list[tuple[int, str, str, list[str]]] = []
     others = [name for name in table.columns if name not in roles.columns]
@@ -155,6 +188,8 @@ def _collect(table: Table, roles: Roles, entries: dict[str, _Entry]) -> list[Pro
             why = _merge(entries[key], row.line, question, answer, phrasings)
             if why:
                 problems.append(Problem(row.line, why))
+            else:
+                differing += _differing(entries[key], row.line, cells, others)
         elif not question:
             waiting.append((row.line, key, answer, phrasings))  # its key may follow further down
         else:
@@ -188,6 +223,18 @@ def _merge(
         entry.answer, entry.line = answer, line
     entry.phrasings += [question, *phrasings] if question else phrasings
     return None
+
+
+def _differing(
+    entry: _Entry, line: int, cells: Mapping[str, Any], names: Iterable[str]
+) -> Iterable[Problem]:
+    """What a further row of a key says otherwise than its first one, in other columns."""
+    for name in names:
+        value, first = text(cells.get(name)), text(entry.fields.get(name))
+        if value and value != first:
+            said = f"{brief(first)} stands" if first else "nothing stands"
+            reason = f"{brief(name)} is {brief(value)}, where {said} in the first row of "
+            yield Problem(line, f"{reason}{brief(entry.key)}")
 
 
 def _add_phrasings(

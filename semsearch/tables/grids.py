@@ -74,7 +74,10 @@ def json_lines(data: bytes, source: str, encoding: str | None) -> Table:
             problems.append(Problem(line, "contains a NUL byte"))
             continue
         try:
-            value = json.loads(record)
+            value = json.loads(record, object_pairs_hook=_object)
+        except _TwiceError as error:
+            problems.append(Problem(line, str(error)))
+            continue
         except (ValueError, RecursionError) as error:
             reason = getattr(error, "msg", "") or type(error).__name__
             problems.append(Problem(line, f"is not valid JSON ({reason})"))
@@ -87,6 +90,20 @@ def json_lines(data: bytes, source: str, encoding: str | None) -> Table:
     return _checked(
         Table(source, "jsonl", table.columns, table.rows, table.problems, decoded.encoding)
     )
+
+
+class _TwiceError(ValueError):
+    """An object has two values of one name."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, which must not say one thing twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _TwiceError(f"has {brief(twice)} twice")
+    return found
 
 
 def sheet(source: str, numbered: list[tuple[int, list[Any]]]) -> Table:
@@ -127,7 +144,7 @@ def _collect(
             raise DataError(f"{source}: row {line} is not a mapping but {kinds}.")
         try:
             values = {str(name).strip(): plain(value) for name, value in record.items()}
-            why = flaw(values)
+            why = flaw(values) or ("has a name twice" if len(values) < len(record) else None)
         except RecursionError:
             why = "is nested too deeply"
         if why:

@@ -20,6 +20,13 @@ _PUNCTUATION = frozenset(
     "‘’“”„‚–—…«»‹›¿¡£€°·•©®™×\u00a0"
     + "、。！，．：；？（）《》「」『』【】〈〉～／％￥＂＇－＋＝＆＊＃＠｜　"
 )
+# Arrows, circled numbers, stars, signs of mathematics: people write them between words, while what
+# Latin-1 writes before a letter (¡Último) looks like one that is glued to it. Those that are in
+# Latin-1 are first bytes of Big5 characters, too, and then hardly stand alone.
+_LATIN_SIGNS = "±×÷§¼½¾²³"
+_SIGNS = re.compile(
+    rf"[\u2100-\u27bf](?![a-z])|(?:^|(?<=[\s\d(,]))[{_LATIN_SIGNS}](?=[\s\d).,;]|$)", re.MULTILINE
+)
 # Between an accented Latin letter (1) and a character that no ordinary text has (-2).
 _COMMON_HAN, _OTHER_HAN, _KANA, _HANGUL, _ODD, _NEVER = 1.0, 0.2, 0.9, 0.8, 0.0, -2.0
 
@@ -34,6 +41,7 @@ def plausibility(text: str) -> float:
     if not beyond:
         return 1.0
     words = _coherent_letters(text)
+    words += Counter(_SIGNS.findall(text))
     score = 0.0
     for character, count in Counter(beyond).items():
         weight = _weight(character)
@@ -49,7 +57,7 @@ def _sample(text: str) -> str:
 
 
 def _weight(character: str) -> float | None:
-    """The weight of one character; None for a letter, which its word decides."""
+    """The weight of one character; None for a letter or a sign, which what is around it decides."""
     code = ord(character)
     if character in COMMON:
         return _COMMON_HAN
@@ -63,6 +71,8 @@ def _weight(character: str) -> float | None:
         return _HANGUL
     if 0x3400 <= code <= 0x4DBF or 0x20000 <= code <= 0x3FFFF or 0xFF61 <= code <= 0xFFDC:
         return _ODD
+    if 0x2100 <= code <= 0x27BF or character in _LATIN_SIGNS:
+        return None
     category = unicodedata.category(character)
     if character == "\ufffd" or category in ("Cn", "Co", "Cs", "Cc"):
         return _NEVER

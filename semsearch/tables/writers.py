@@ -65,8 +65,7 @@ def write_table(
         raise DataError(
             f"{target}: cannot write '{suffix}'. Use .csv, .tsv, .jsonl, .parquet or .xlsx."
         )
-    # Through a symbolic link, rather than over it.
-    with atomic_write(target.resolve()) as file:
+    with atomic_write(target) as file:
         file.write(data)
 
 
@@ -101,8 +100,17 @@ def _parquet(target: Path, names: Sequence[str], rows: Rows) -> bytes:
     except ImportError:
         raise MissingExtraError("pyarrow", "tables") from None
     buffer = io.BytesIO()
+    columns = {}
+    for name in names:
+        try:
+            columns[name] = pa.array([row.get(name) for row in rows])
+        except (pa.ArrowException, OverflowError) as error:
+            message = " ".join(str(error).split())
+            raise DataError(
+                f"{target}: Parquet cannot hold column {name!r}: {message}. Write .jsonl or .csv."
+            ) from None
     try:
-        table = pa.table({name: [row.get(name) for row in rows] for name in names})
+        table = pa.table(columns)
         pq.write_table(table, buffer, write_page_checksum=True)
     except (pa.ArrowException, OverflowError) as error:
         message = " ".join(str(error).split())

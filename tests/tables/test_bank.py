@@ -35,6 +35,8 @@ def test_further_rows_of_a_key_are_phrasings(tmp_path: Path) -> None:
     assert (first.question, first.answer, first.phrasings) == ("a", "x", ("a2", "a3"))
     assert first.fields == {"topic": "t"}
     assert (second.key, second.phrasings) == ("2", ())
+    (row,) = bank(tmp_path, content).differing
+    assert row == Problem(4, "'topic' is 'v', where 't' stands in the first row of '1'")
 
 
 def test_a_row_of_key_and_phrasing_alone_is_a_phrasing(tmp_path: Path) -> None:
@@ -184,3 +186,19 @@ def test_problems_are_plain_records() -> None:
 def test_order_is_that_of_the_table(tmp_path: Path) -> None:
     found = bank(tmp_path, "id,question\n9,a\n10,b\n1,c\n9,d\n")
     assert [question.key for question in found.questions] == ["9", "10", "1"]
+
+
+def test_a_file_of_nothing_but_bad_lines_says_where_the_first_is(tmp_path: Path) -> None:
+    path = tmp_path / "bank.jsonl"
+    for line, why in (
+        ("{'question': 'a'}", "is not valid JSON"),
+        ('["question"]', "is not a JSON object"),
+        ('{"question": "a", "answer": "b", "answer": "c"}', "has 'answer' twice"),
+        ('{"question": "a", "answer": "b", " answer": "c"}', "has a name twice"),
+    ):
+        path.write_text(f"{line}\n")
+        for skip_bad in (False, True):
+            with pytest.raises(BadRowsError) as caught:
+                read_bank(path, skip_bad=skip_bad)
+            (problem,) = caught.value.problems
+            assert problem.line == 1 and problem.reason.startswith(why)

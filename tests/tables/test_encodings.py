@@ -28,6 +28,17 @@ EUROPEAN = [
     "¿Cómo puedo cambiar mi contraseña?",
     "Não recebi o cartão, é possível pedir outro?",
     "It’s “free” — or is it €5?",
+    "¡Último aviso! ¡Única oferta!",
+    "Set it to 10 °C ± 1",
+    "½ cup × 2",
+]
+SIGNS = [
+    "Settings → Security → Password, then press “OK”",
+    "Press ① then ②",
+    "5 ± 1 ℃",
+    "if a ≥ b",
+    "★ rated",
+    "№ 5 × 2",
 ]
 HEADERS = ["question,answer\n", "问题;答案\n", "id\tquestion\n"]
 
@@ -57,6 +68,14 @@ def test_windows_big5_keeps_its_own_signs() -> None:
     table = "問題,答案\n營業時間是什麼時候？,週一到週五 9:00～17:00，約翰‧史密斯\n"
     decoded = decode(table.encode("cp950"), "bank.csv")
     assert (decoded.text, decoded.encoding) == (table, "cp950")
+
+
+@pytest.mark.parametrize("repeat", [1, 400])
+@pytest.mark.parametrize("text", SIGNS)
+def test_english_with_the_signs_of_a_chinese_keyboard_is_recognised(text: str, repeat: int) -> None:
+    table = "question,answer\n" + (text + ",x\n") * repeat
+    decoded = decode(table.encode("gbk"), "bank.csv")
+    assert (decoded.text, decoded.encoding) == (table, "gb18030")
 
 
 def test_hong_kong_big5_is_recognised() -> None:

@@ -60,7 +60,7 @@ def test_wrong_requests_are_refused(tmp_path: Path) -> None:
             write_table(tmp_path / "x.csv", [{"q": "a"}], delimiter=delimiter)
     with pytest.raises(DataError, match="more than Excel holds"):
         write_table(tmp_path / "x.xlsx", [{"q": "a" * 32_768}])
-    with pytest.raises(DataError, match="Parquet cannot hold"):
+    with pytest.raises(DataError, match="Parquet cannot hold column"):
         write_table(tmp_path / "x.parquet", [{"q": "a"}, {"q": 5}])
 
 
