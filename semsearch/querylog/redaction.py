@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -15,24 +16,26 @@ Redact: TypeAlias = Callable[[str], "str | None"]
 PERSONAL = "personal"
 """The name of the built-in patterns."""
 
-# Digits are \d, so that full-width ones count; letters are ASCII, so that Chinese text that
-# stands right before an address or a number stays.
+# Letters are Latin ones, so that Chinese text right before an address or a number stays.
 _PATTERNS = (
-    r"(?P<email>(?<![A-Za-z0-9._%+-])[A-Za-z0-9._%+-]{1,64}[@＠][A-Za-z0-9-]+"
-    r"(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,})",
-    r"(?P<account>(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?"
+    r"(?P<email>(?<![A-Za-zÀ-ɏ0-9._%+-])[A-Za-zÀ-ɏ0-9._%+-]{1,64}@[A-Za-zÀ-ɏ0-9-]+"
+    r"(?:\.[A-Za-zÀ-ɏ0-9-]+)*\.[A-Za-z]{2,})",
+    r"(?P<account>(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?"
     r"(?![A-Za-z0-9]))",
     r"(?P<id>(?<!\d)\d{6}(?:19|20)\d{9}[\dXx](?![\dA-Za-z]))",  # of a resident of China
     r"(?P<card>(?<![\d.])\d(?:[ -]?\d){12,18}(?![\d]))",
     r"(?P<phone>(?<![\d.,])(?:"
     r"(?:\+|00)[1-9]\d{0,2}[ .-]?(?:\(\d{1,4}\)[ .-]?)?\d(?:[ .-]?\d){6,11}"  # international
     r"|1[3-9]\d[ -]?\d{4}[ -]?\d{4}"  # mobile, China
+    r"|85[23][ -]\d{4}[ -]?\d{4}"  # Hong Kong, Macau
     r"|\(\d{3}\) ?\d{3}[ .-]?\d{4}|\d{3}[ .-]\d{3}[ .-]\d{4}"  # North America, 400 numbers
     r"|(?=\(?0(?:[ ()/-]{0,2}\d){8})(?:\(0\d{1,4}\) ?|0\d{1,4}[ /-])"  # with an area code
     r"\d{2,4}(?:[ -]?\d{2,4}){1,2}"
     r"|\d{10,11}"
     r")(?![\d]))",
 )
+_PLAIN = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)} | {0x3000: ord(" ")}
+"""Full-width signs, as an input method for Chinese writes them, to what they stand for."""
 
 
 def redactor(*sources: str | Path) -> Redact:
@@ -47,32 +50,49 @@ def redactor(*sources: str | Path) -> Redact:
     Raises:
         DataError: a file cannot be read, or a line is no regular expression.
     """
-    patterns: list[re.Pattern[str]] = []
+    steps: list[Callable[[str], str]] = []
     for source in sources:
         if str(source) == PERSONAL:
-            patterns += map(re.compile, _PATTERNS)
+            steps += [partial(_without, re.compile(pattern)) for pattern in _PATTERNS]
         else:
-            patterns += _read(source)
+            steps += [partial(pattern.sub, _mark) for pattern in _read(source)]
 
     def redact(text: str) -> str:
-        for pattern in patterns:
-            text = pattern.sub(_mark, text)
+        for step in steps:
+            text = step(text)
         return text
 
     return redact
 
 
 def _mark(found: re.Match[str]) -> str:
-    name = found.lastgroup
-    if not found[0] or (name == "account" and not _is_iban(found[0])):
-        return found[0]
-    return f"[{name or 'redacted'}]"
+    return f"[{found.lastgroup or 'redacted'}]" if found[0] else ""
 
 
-def _is_iban(text: str) -> bool:
-    """Whether the check digits are right (ISO 13616)."""
-    plain = text.replace(" ", "").upper()
-    return int("".join(str(int(sign, 36)) for sign in plain[4:] + plain[:4])) % 97 == 1
+def _without(pattern: re.Pattern[str], text: str) -> str:
+    """A text without what a built-in pattern finds in it, however wide its signs are."""
+    parts, last = [], 0
+    for found in pattern.finditer(text.translate(_PLAIN)):
+        length = len(found[0]) if found.lastgroup != "account" else _iban_length(found[0])
+        if length:
+            parts += [text[last : found.start()], _mark(found)]
+            last = found.start() + length
+    return "".join([*parts, text[last:]])
+
+
+def _iban_length(text: str) -> int:
+    """How much of a text is an account, since words may follow that look like more; 0 if none is.
+
+    Of 15 to 34 signs, and the check digits are right (ISO 13616).
+    """
+    ends = [place for place, sign in enumerate(text) if sign == " "] + [len(text)]
+    for end in reversed(ends):
+        plain = text[:end].replace(" ", "").upper()
+        if 15 <= len(plain) <= 34:
+            digits = "".join(str(int(sign, 36)) for sign in plain[4:] + plain[:4])
+            if int(digits) % 97 == 1:
+                return end
+    return 0
 
 
 def _read(path: str | Path) -> Iterable[re.Pattern[str]]:

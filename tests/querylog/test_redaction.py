@@ -24,6 +24,16 @@ from semsearch.querylog import redactor
         ("手机号13812345678换了", "手机号[phone]换了"),
         ("１３８１２３４５６７８", "[phone]"),
         ("请打010-12345678或(02)2182-1313", "请打[phone]或[phone]"),
+        ("my IBAN ES9121000418450200051332 is wrong", "my IBAN [account] is wrong"),
+        ("CZ6508000000192000145399 has no money", "[account] has no money"),
+        ("ES91 2100 0418 4502 0005 1332 please check", "[account] please check"),
+        ("gb29nwbk60161331926819 refused", "[account] refused"),
+        ("１３８－１２３４－５６７８打不通", "[phone]打不通"),
+        ("打１３８　１２３４　５６７８", "打[phone]"),
+        ("０１０－８８８８７７７７或（010）88887777", "[phone]或[phone]"),
+        ("call 852-2345 6789", "call [phone]"),
+        ("邮箱ａｎｎ＠ｅｘａｍｐｌｅ．ｃｏｍ", "邮箱[email]"),
+        ("to müller@example.de", "to [email]"),
     ],
 )
 def test_personal_data_is_replaced_by_its_kind(text: str, kept: str) -> None:
@@ -42,6 +52,8 @@ def test_personal_data_is_replaced_by_its_kind(text: str, kept: str) -> None:
         "GB82 ARE NOT WHAT THEY SEEM",
         "follow @semsearch",
         "转账10000000元要多久",
+        "ES91 2100 0418 of no account at all",
+        "价格：１００，２００　元（含税）",
     ],
 )
 def test_what_is_not_personal_stays(text: str) -> None:
