@@ -204,7 +204,7 @@ class Writing:
             warnings.append(_no_longer_improved(self.directory))
         if existing:
             same = record.fingerprint == existing.meta.encoder.fingerprint
-            same = same and score in (None, existing.meta.score)
+            same = same and score in (None, existing.meta.score) and not existing.meta.improved
             meta = replace(
                 existing.meta,
                 dim=dim,

@@ -128,13 +128,21 @@ def _kept(directory: Path, meta: Meta, by_top3: bool, weight: float) -> SelfMade
     """What `semsearch improve` made of the bank, with phrasings that its encoder had not learnt.
 
     Those that it has learnt find their standard question more surely than any query will.
+
+    Raises:
+        DataError: it was made where the index answered otherwise.
     """
-    file = directory / meta.encoder.source / heldout.FILE
-    if meta.improved is None or by_top3 != (meta.improved["score"] == "top3"):
+    if meta.improved is None:
         return None
-    if weight != meta.improved["lexical"]:
-        return None
-    return SelfMade.load(file)
+    was, words = meta.improved["score"], meta.improved["lexical"]
+    if by_top3 != (was == "top3") or weight != words:
+        counted = f"words counted {words:g}" if words else "words did not count"
+        raise DataError(
+            f"{directory}: it was improved with --score {was}, and {counted}: what its encoder had "
+            "not learnt was asked so, and nothing else can be calibrated. Improve it again as it "
+            f"is to answer now: semsearch improve {directory}"
+        )
+    return SelfMade.load(directory / meta.encoder.source / heldout.FILE)
 
 
 def _ask(

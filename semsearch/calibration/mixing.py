@@ -76,7 +76,10 @@ class Mixing:
         if self.vectors is None or self.both is None or self.low is None or self.high is None:
             return f"{state} ({self.source})"
         gain = self.both - self.vectors
-        unproven = "; too few to prove it, but words help on most banks" if self.low <= 0 else ""
+        unproven = ""
+        if self.low <= 0:
+            what = "it, but words help" if gain > 0 else "that they do harm, and they help"
+            unproven = f"; too few to prove {what} on most banks"
         return (
             f"{state}: with them {self.both:.3f} of {self.queries} held-out queries find their "
             f"standard question, without {self.vectors:.3f}, {gain:+.3f} [{self.low:+.3f}, "

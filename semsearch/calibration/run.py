@@ -61,7 +61,8 @@ def calibrate(
         score: "best" or "top3", in place of the index's own.
         lexical: "auto" counts the words of a query beside its vector by as much as helps, see
             `mixing.decide`; "on" in any case, "off" never. The index keeps it.
-        column, key, none, encoding, skip_bad: see `retrieval.evaluate`.
+        column, key, none, encoding, skip_bad: see `retrieval.evaluate`. Without labelled queries,
+            column and encoding are those of the log.
         seed: of the folds and of the phrasings that are held out.
         wait_seconds: how long to wait for another writer.
         progress: called with (phrasings held out so far, phrasings to hold out).
@@ -83,7 +84,7 @@ def calibrate(
     )
     vectors = encoded(index, labels)
     mixed = mix(index, labels, vectors, lexical, score, seed)
-    asked = [] if log is None else [record.query for record in read_log(log)]
+    asked = [] if log is None else _logged(log, queries is None, column, encoding)
     fitted, meta, bank = collect(
         index, labels, vectors, unanswerable, score, seed, progress, mixed.weight, asked
     )
@@ -98,6 +99,13 @@ def calibrate(
         coverage=coverage,
         seed=seed,
     )
+    if score not in (None, meta.score):
+        note = (
+            f"The index scores by {meta.score}: only what is asked with --score {score} is refused "
+            f"or has a confidence. To score so always: semsearch build TABLE {index.path} --score "
+            f"{score}"
+        )
+        report = replace(report, notes=(note, *report.notes))
     with writing(index.path, wait_seconds=wait_seconds) as change:
         change.calibrate(report.calibration.to_dict(), meta, mixed.to_dict())
     return replace(report, skipped=tuple(problems))
@@ -181,6 +189,12 @@ def _read(index: Index, queries: Any, **table: Any) -> tuple[list[LabelledQuery]
         return [], []
     keys = {question.key for question in index.questions()}
     return read_labelled(queries, keys, **table)
+
+
+def _logged(log: str | Path, alone: bool, column: str | None, encoding: str | None) -> list[str]:
+    """What users asked; alone: whether no labelled queries have the column and the encoding."""
+    records = read_log(log, column=column, encoding=encoding) if alone else read_log(log)
+    return [record.query for record in records]
 
 
 def _name(queries: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from semsearch import identity
 from semsearch.calibration import selfmade
-from semsearch.calibration.mixing import LARGE, LEAST, Mixing, Right, decide, outcomes
+from semsearch.calibration.mixing import LARGE, Mixing, Right, decide, outcomes
 from semsearch.classifier import Opinion
 from semsearch.errors import SemsearchError
 from semsearch.evaluation.queries import LabelledQuery
@@ -40,9 +40,13 @@ def mix(
         with reader.reading() as meta:
             if meta.phrasings < 2:
                 return Mixing(0.0, "too little")
-            if meta.improved is not None and lexical == "auto" and len(asked) < LEAST:
-                # An encoder that has learnt its phrasings finds them without any words.
-                return Mixing(**meta.lexical) if meta.lexical else Mixing(0.0, "not tried")
+            if meta.improved is not None and lexical == "auto":
+                # An encoder that has learnt its phrasings finds them without any words, and what
+                # it has not learnt was asked with as many words as counted then.
+                weight = float(meta.improved["lexical"])
+                if meta.lexical and meta.lexical["weight"] == weight:
+                    return Mixing(**meta.lexical)
+                return Mixing(weight, "as when it was improved")
             try:
                 lexicon = lexicon_of(reader, meta)
             except SemsearchError:

@@ -15,10 +15,13 @@ OLD = 0.2
 
 
 def changed(reader: BankReader, meta: Meta, calibration: Calibration) -> float:
-    """Phrasings added and removed since, as a share of those there were; while `reading()`."""
+    """Phrasings added and removed since, as a share of those there were; while `reading()`.
+
+    At most 1: of a bank that was built again, each was removed and added.
+    """
     before = calibration.bank["phrasings"]
     kept = reader.phrasings_up_to(calibration.bank["last_phrasing"])
-    return (meta.phrasings - kept + before - kept) / max(before, 1)
+    return min(1.0, (meta.phrasings - kept + before - kept) / max(before, 1))
 
 
 def summary(reader: BankReader, meta: Meta) -> dict[str, Any] | None:

@@ -24,6 +24,10 @@ _EXPECTED = (
 )
 
 
+_OF_A_LOG = {"time", "query", "answered"}
+"""Columns by which it is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class LabelledQuery:
     """A query and the key of the standard question that answers it, None where none does."""
@@ -48,7 +52,7 @@ def read_labelled(
 
     Args:
         queries: a path, rows as mappings or a DataFrame, with a column of texts and one of keys,
-            or a table that was read.
+            or a table that was read; of a query log, the lines that have something `expected`.
         keys: those of the bank.
         column: of the texts; recognised by its name when None.
         key: column of the expected key (or the text of a standard question, where the bank had
@@ -88,7 +92,10 @@ def _labelled(
     """The queries of a table, and the rows that are none."""
     texts, keys = names
     queries, problems = [], list(table.problems)
+    some = keys is not None and _is_log(table)
     for row in table.rows:
+        if some and keys not in row.values:
+            continue  # a line of a log that nobody has judged
         query = text(row.values.get(texts))
         expected = "" if keys is None else text(row.values.get(keys))
         known = next((name for name in (expected, derived_key(expected)) if name in bank), None)
@@ -106,8 +113,8 @@ def _labelled(
 def expects(table: Table, column: str | None, key: str | None) -> bool:
     """Whether a table says which standard questions its queries expect.
 
-    A query log in JSON Lines, whose texts are called `query`, has the keys that were found then: of
-    those, only a column that is called `expected`, or that `key` names, says so.
+    Of queries that something has logged as JSON Lines, whose texts are called `query`, only a
+    column that is called `expected`, or that `key` names, says so.
     """
     free = [name for name in table.columns if name != column]
     if key is not None or any(plain_name(name) in _EXPECTED for name in free):
@@ -115,6 +122,11 @@ def expects(table: Table, column: str | None, key: str | None) -> bool:
     if table.format == "jsonl" and "query" in table.columns:
         return False
     return pick(free, "key", table.source) is not None
+
+
+def _is_log(table: Table) -> bool:
+    """Whether a table is what `query --log` writes, whose keys are those that were found then."""
+    return table.format == "jsonl" and set(table.columns) >= _OF_A_LOG
 
 
 def _columns(
@@ -129,6 +141,12 @@ def _columns(
         keys = find(columns, key, source)
     elif not unlabelled:
         expected = [name for name in free if plain_name(name) in _EXPECTED]
+        if not expected and _is_log(table):
+            raise DataError(
+                f"{source}: is a query log, whose keys are what was found, right or wrong. Write "
+                'what is right into some of its lines as "expected" ("" where no answer is), or '
+                "pass it with --log."
+            )
         keys = expected[0] if len(expected) == 1 else pick(free, "key", source)
     if texts is None:
         texts = pick([name for name in free if name != keys], "text", source)

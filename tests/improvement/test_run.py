@@ -15,6 +15,7 @@ from semsearch import Encoder, Index, StandardQuestion, classifier
 from semsearch.calibration import calibrate
 from semsearch.errors import (
     CorruptIndexError,
+    DataError,
     EncoderError,
     EncoderMismatchError,
     IndexBusyError,
@@ -154,10 +155,30 @@ def test_words_count_after_an_improvement_as_before_and_after_its_rollback(
     assert all(hit.lexical is not None for hit in index.search(ASKED[0], refused=True)[0].hits)
     again = calibrate(index)
     assert again.lexical.weight == weight and again.calibration.lexical == weight
-    calibrate(index, lexical="off")
-    assert index.info()["lexical"]["weight"] == 0
     assert rollback(index) is not None
     assert (answers(index), index.info()["lexical"]) == (before, facts["lexical"])
+
+
+@pytest.mark.parametrize("asked", [{"lexical": "on"}, {"score": "best"}])
+def test_what_was_not_asked_of_an_improved_encoder_is_not_promised(
+    better: Index, asked: dict[str, Any]
+) -> None:
+    """What it has learnt finds itself: nothing of that tells how sure a query's answer is."""
+    calibrate(better)
+    before = better.info()["calibration"], answers(better)
+    labels = [{"text": f"the {q.key} now", "key": q.key} for q in better.questions()] * 10
+    for rows in (None, labels):
+        with pytest.raises(DataError, match=r"Improve it again as it is to answer"):
+            calibrate(better, rows, **asked)
+    assert (better.info()["calibration"], answers(better)) == before
+    assert calibrate(better, labels).lexical.weight == better.info()["improved"]["lexical"]
+
+
+def test_a_bank_that_is_built_again_is_not_as_sure_as_the_improved_one(better: Index) -> None:
+    calibrate(better)
+    with Index.build(list(better.questions()), better.path, rebuild=True) as again:
+        info = again.info()
+    assert info["improved"] is None and info["calibration"] is None
 
 
 def test_what_changed_since_survives_a_rollback(better: Index, tiny_encoder: Encoder) -> None:
@@ -524,6 +545,6 @@ def test_what_was_removed_after_improve_is_not_looked_for(better: Index, lexical
     (result,) = better.search([f"my {key} please"], 3, refused=True, lexical=lexical)  # type: ignore[arg-type]
     assert result.hits and key not in {hit.key for hit in result.hits}
     rows = [{"text": f"the {q.key} now", "key": q.key} for q in better.questions()]
-    calibrate(better, rows * 2, lexical=lexical)  # type: ignore[arg-type]
+    calibrate(better, rows * 2)
     (again,) = better.search([f"my {key} please"], 3, refused=True)
     assert key not in {hit.key for hit in again.hits}
