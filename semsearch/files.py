@@ -19,9 +19,17 @@ from semsearch.errors import StorageError
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Write beside, fsync, rename: whoever opens `path` sees the old file or the whole new one.
 
+    Where `path` is a link, what it leads to is written.
+
     Raises:
-        StorageError: the disk is full, or refuses; `path` is as it was.
+        StorageError: the disk is full, or refuses, or `path` is a pipe or a device; it is as it
+            was.
     """
+    if path.is_symlink():
+        path = path.resolve()
+    if path.exists() and not path.is_file():
+        kind = "a directory" if path.is_dir() else "no file that can be replaced"
+        raise StorageError(f"{path}: is {kind}. Name another file.")
     beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         try:

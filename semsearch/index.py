@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -245,12 +245,13 @@ class Index:
             )
         return self.report
 
-    def remove(self, keys: Sequence[str], *, wait_seconds: float = 0.0) -> SyncReport:
+    def remove(self, keys: str | Iterable[str], *, wait_seconds: float = 0.0) -> SyncReport:
         """Remove standard questions by key.
 
         Raises:
             DataError: a key is not in the index; nothing was removed.
         """
+        keys = [keys] if isinstance(keys, str) else list(keys)
         with _writing(self.path, wait_seconds, self._recipe.device) as change:
             self.report = change.remove(keys, self._recipe)
         return self.report

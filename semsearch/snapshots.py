@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,10 @@ from semsearch.types import Device
 _LAG = 256
 _LAG_SHARE = 0.05
 
+# What an index is made of, and after a dot what was not finished when the process was killed.
+# An owner's files may lie beside.
+_VECTORS = re.compile(r"vectors-\d+\.faiss|\.vectors-\d+\.faiss\.[0-9a-f]{8}\.tmp")
+_ENCODER = re.compile(r"encoder-[0-9a-f]{12}(-\d+)?|\.encoder-[0-9a-f]{12}(-\d+)?-\w{8}")
 
 log = logging.getLogger(__name__)
 
@@ -92,10 +97,10 @@ def _tidy(directory: Path, keep: tuple[Meta, ...]) -> None:
     """Remove files that no meta in `keep` names. The last but one stays for slow readers."""
     named = {meta.snapshot.name for meta in keep if meta.snapshot}
     named |= {folder for meta in keep for folder in meta.folders}
-    # With a dot: what was not finished when the process was killed.
-    for path in [*directory.glob("vectors-*"), *directory.glob(".vectors-*")]:
-        if path.name not in named:
+    for path in directory.iterdir():
+        if path.name in named:
+            continue
+        if _VECTORS.fullmatch(path.name) and path.is_file():
             path.unlink(missing_ok=True)
-    for path in [*directory.glob("encoder-*"), *directory.glob(".encoder-*")]:
-        if path.name not in named:
+        elif _ENCODER.fullmatch(path.name):
             shutil.rmtree(path, ignore_errors=True)

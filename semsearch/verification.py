@@ -39,7 +39,15 @@ def verify(directory: Path, reader: BankReader) -> VerifyReport:
     """
     with reader.reading() as meta:
         problems = [f"questions.db: {found}" for found in reader.integrity()]
-        problems += _content(reader, meta)
+        problems += _of_rows(directory, reader, meta)
+        problems += _encoder(directory, meta)
+        return VerifyReport(meta.questions, meta.phrasings, tuple(problems))
+
+
+def _of_rows(directory: Path, reader: BankReader, meta: Meta) -> list[str]:
+    """What is wrong with the rows and with what was made of them; a damaged one hides the rest."""
+    try:
+        problems = _content(reader, meta)
         labels, vectors = reader.newer(meta, use_snapshot=False)
         norms = np.linalg.norm(vectors, axis=1)
         bad = int(np.sum(~(np.abs(norms - 1) < _UNIT)))
@@ -48,9 +56,9 @@ def verify(directory: Path, reader: BankReader) -> VerifyReport:
         words = reader.words_differ(meta)
         if words:
             problems.append(f"questions.db: the table of words: {words}. {_mend(directory)}")
-        problems += _snapshot(directory, reader, meta, labels, vectors)
-        problems += _encoder(directory, meta)
-        return VerifyReport(meta.questions, meta.phrasings, tuple(problems))
+        return problems + _snapshot(directory, reader, meta, labels, vectors)
+    except CorruptIndexError as error:
+        return [str(error)]
 
 
 def _content(reader: BankReader, meta: Meta) -> list[str]:

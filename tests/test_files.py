@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from semsearch.errors import StorageError
-from semsearch.files import atomic_directory
+from semsearch.files import atomic_directory, atomic_write
 
 
 def test_a_directory_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -37,3 +38,17 @@ def test_an_empty_directory_is_replaced_and_a_full_one_is_not(tmp_path: Path) ->
     with pytest.raises(StorageError), atomic_directory(tmp_path / "out") as folder:
         folder.mkdir()
     assert (tmp_path / "out" / "a").read_text() == "1"
+
+
+def test_a_link_is_followed_and_a_pipe_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real").write_text("before")
+    (tmp_path / "link").symlink_to("real")
+    with atomic_write(tmp_path / "link") as file:
+        file.write(b"after")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text() == "after"
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "folder"):
+        with pytest.raises(StorageError, match="Name another"), atomic_write(tmp_path / name):
+            pass
+    assert (tmp_path / "pipe").is_fifo()

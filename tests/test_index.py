@@ -149,6 +149,53 @@ def test_remove_takes_keys_and_refuses_unknown_ones(path: Path) -> None:
         assert index.verify().ok
 
 
+def test_one_key_is_one_key_and_keys_may_come_one_by_one(
+    tmp_path: Path, tiny_encoder: Encoder
+) -> None:
+    rows = [StandardQuestion(key, f"question {key}") for key in ("1", "2", "12", "3")]
+    with Index.build(rows, tmp_path / "faq", encoder=tiny_encoder) as index:
+        assert index.remove("12").removed == 1
+        assert index.remove(key for key in ["3"]).removed == 1
+        assert [question.key for question in index.questions()] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        StandardQuestion(None, "q"),  # type: ignore[arg-type]
+        StandardQuestion("k", "q", None),  # type: ignore[arg-type]
+        StandardQuestion("k", "q", "a", "hello"),  # type: ignore[arg-type]
+        StandardQuestion("k", "q", "a", (1,)),  # type: ignore[arg-type]
+        StandardQuestion("k", " "),
+        StandardQuestion("", "q"),
+        StandardQuestion("k", "q\0z"),
+        StandardQuestion("k", "q", fields={"a": "\ud800"}),
+    ],
+)
+def test_a_standard_question_that_cannot_be_kept_is_named(
+    path: Path, tmp_path: Path, bad: StandardQuestion
+) -> None:
+    with Index.open(path) as index:
+        with pytest.raises(DataError, match="standard question 2 "):
+            index.add([BANK[0], bad])
+        assert len(index) == 4 and index.verify().ok
+
+
+def test_fields_are_what_json_has_a_word_for(path: Path) -> None:
+    fields = {"n": np.int64(3), "nan": float("nan"), 1: "one", "list": ["a"]}
+    with Index.open(path) as index:
+        index.add([StandardQuestion("new", "quite new", fields=fields)])  # type: ignore[arg-type]
+        (result,) = index.search("quite new", 1)
+    assert result.hits[0].fields == {"n": 3, "nan": None, "1": "one", "list": '["a"]'}
+
+
+def test_an_index_that_was_closed_says_so(path: Path) -> None:
+    index = Index.open(path)
+    index.close()
+    with pytest.raises(ValueError, match="was closed"):
+        index.search("parcel")
+
+
 def test_removing_more_than_half_asks_first(path: Path) -> None:
     with pytest.raises(ConfirmationError, match="remove 3 of 4"):
         Index.build(BANK[:1], path)

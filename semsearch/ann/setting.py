@@ -20,6 +20,8 @@ _GRAPH_LINKS = 64
 _LINKS = range(4, 258, 2)
 _GRAPH_PARAMETERS = "efSearch=128"
 
+_AT_LEAST_ONE = ("nprobe", "efSearch", "k_factor", "k_factor_rf")
+
 _FLAT_BYTES = 1 << 26
 """Up to here every vector is read for a query: 65,536 of 256 dimensions, in 2 to 4 ms."""
 
@@ -97,7 +99,29 @@ def check(setting: Setting, dim: int) -> None:
         FactoryError: it does not, or not for vectors of so many dimensions.
     """
     if setting.factory != AUTO:
+        _refuse_useless(setting)
         make(setting, dim)
+
+
+def _refuse_useless(setting: Setting) -> None:
+    """What FAISS takes, and cannot search or fill afterwards."""
+    for part, why in (
+        (r"IDMap2?", "labels are kept beside already"),
+        (r"[A-Za-z]+0+(?![0-9.x])", "nothing can be made of 0"),
+    ):
+        found = re.search(rf"(?<![0-9A-Za-z]){part}", setting.factory)
+        if found:
+            raise FactoryError(f"{setting.factory}: {found[0]} cannot be used, {why}.")
+    for parameter in filter(None, setting.parameters.split(",")):
+        name, _, value = parameter.partition("=")
+        if not name.endswith(_AT_LEAST_ONE):
+            continue
+        try:
+            good = 1 <= float(value) < 1 << 31
+        except ValueError:
+            good = False
+        if not good:
+            raise FactoryError(f"{setting}: {name} must be a number from 1 on, not {value!r}.")
 
 
 def make(setting: Setting, dim: int) -> Any:
@@ -106,6 +130,8 @@ def make(setting: Setting, dim: int) -> Any:
     Raises:
         FactoryError: FAISS does not know it, or not for vectors of so many dimensions.
     """
+    if not setting.factory.isascii():
+        raise FactoryError(f"{setting.factory!r} is no factory string of FAISS. Take auto.")
     library = faiss()
     links = setting.links
     if links:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,7 +24,7 @@ _QUERIES_AT_ONCE = 2048
 @click.argument("index_dir", metavar="INDEX", type=options.INDEX)
 @click.argument("texts", metavar="[TEXT]...", nargs=-1)
 @click.option("-k", type=click.IntRange(min=1), default=3, show_default=True, help="Hits a query.")
-@click.option("--min-score", type=float, help="Leave out hits with a lower cosine.")
+@click.option("--min-score", type=options.Number(-1, 1), help="Leave out hits with a lower cosine.")
 @click.option("--refused", is_flag=True, help="Show what a calibrated index would not answer.")
 @click.option("--file", "file", metavar="FILE", help="Queries: a line each, or a table's column.")
 @click.option("--column", help="Column of the queries in --file.")
@@ -110,7 +109,7 @@ def query(
                 output.echo_result(result, show_query=show_query)
             return all(result.answered for result in results)
 
-        if not texts and not file and sys.stdin.isatty():
+        if not texts and not file and options.asks_a_person():
             for line in _prompt():
                 answer([line], show_query=False)
             return

@@ -13,7 +13,7 @@ from semsearch.types import Device, RuntimeName
 if TYPE_CHECKING:
     from semsearch.calibration import CalibrationReport
 
-_SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
+_SHARE = options.Number(0, 1, min_open=True, max_open=True)
 
 _LABELS = {
     "precision": ("precision", "answers are right"),
@@ -52,7 +52,7 @@ _LABELS = {
     help="Write tables and plots: how reliable the confidence is, precision against coverage.",
 )
 @click.option("--remove", is_flag=True, help="Remove the calibration: answer everything again.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
+@options.seed_option
 @click.option("--encoder", help="Encoder in place of the index's own; it must be the same.")
 @options.runtime_options
 @options.wait_option

@@ -46,6 +46,7 @@ def demo(folder: Path, encoder: str | None) -> None:
     for name, queries in BANKS.items():
         table, index_dir = _sample(f"{name}.csv"), folder / name
         click.secho(f"$ semsearch build {name}.csv {index_dir}", dim=True)
+        _keep_own(index_dir, table)
         with output.ProgressBar("encoding") as progress:
             index = Index.build(table, index_dir, encoder=encoder, progress=progress)
         with index:
@@ -56,6 +57,26 @@ def demo(folder: Path, encoder: str | None) -> None:
                     output.echo_result(result, show_query=False)
         click.echo()
     click.echo(f"Ask your own: semsearch query {folder / next(iter(BANKS))}")
+
+
+def _keep_own(index_dir: Path, table: Path) -> None:
+    """Refuse to make a sample bank of an index that holds anything else."""
+    from semsearch.errors import IndexNotFoundError
+    from semsearch.index import Index
+    from semsearch.tables import read_bank
+
+    try:
+        index = Index.open(index_dir)
+    except IndexNotFoundError:
+        return
+    with index:
+        own = {question.key for question in index.questions()}
+    own -= {question.key for question in read_bank(table).questions}
+    if own:
+        raise DataError(
+            f"{index_dir}: holds {len(own)} standard questions that are not of the sample bank, "
+            "and would lose them. Build the samples elsewhere: semsearch demo --into DIRECTORY"
+        )
 
 
 def _sample(name: str) -> Path:

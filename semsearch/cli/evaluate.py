@@ -33,7 +33,7 @@ _LABELS = {
 )
 @click.option(
     "--min-score",
-    type=click.FloatRange(-1, 1),
+    type=options.Number(-1, 1),
     help="Cosine below which there is no answer; measures what refusing wins and loses.",
 )
 @click.option(
@@ -81,6 +81,7 @@ def evaluate(
     from semsearch.index import Index
     from semsearch.tables import write_table
 
+    options.keep_apart(queries, ("--errors", errors))
     with (
         Index.open(
             index_dir, encoder=encoder, runtime=runtime, device=device, precision=precision

@@ -33,7 +33,7 @@ _EXAMPLES = 3
     help="How often something must have been asked.",
 )  # fmt: skip
 @click.option(
-    "--min-score", type=click.FloatRange(-1, 1), help="No answer below this cosine, whatever the "
+    "--min-score", type=options.Number(-1, 1), help="No answer below this cosine, whatever the "
     "calibration says.",
 )  # fmt: skip
 @click.option(
@@ -41,7 +41,7 @@ _EXAMPLES = 3
 )
 @click.option("--column", help="Column of the queries in LOG.")
 @click.option("--encoding", help="Encoding of LOG, when the detected one is wrong.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
+@options.seed_option
 @click.option("--encoder", help="Encoder in place of the index's own; it must be the same.")
 @options.encoder_options
 @options.json_option
@@ -81,6 +81,8 @@ def gaps(
     from semsearch import gaps as room
     from semsearch.index import Index
 
+    options.keep_apart(log, ("--out", out), ("--phrasings-out", phrasings_out))
+
     with (
         Index.open(
             index_dir, encoder=encoder, runtime=runtime, device=device, precision=precision
@@ -97,16 +99,12 @@ def gaps(
         _show(found, show)
     if out is not None:
         n = found.write_questions(out)
-        click.echo(
-            f"{out}: {n} questions to answer, then: semsearch add {index_dir} {out}", err=True
-        )
+        then = f", then: semsearch add {index_dir} {out}" if n else ""
+        click.echo(f"{out}: {n} questions to answer{then}", err=True)
     if phrasings_out is not None:
         n = found.write_phrasings(phrasings_out)
-        click.echo(
-            f"{phrasings_out}: {n} phrasings to check, then: semsearch build TABLE {index_dir} "
-            f"--phrasings {phrasings_out}",
-            err=True,
-        )
+        then = f", then: semsearch build TABLE {index_dir} --phrasings {phrasings_out}" if n else ""
+        click.echo(f"{phrasings_out}: {n} phrasings to check{then}", err=True)
 
 
 def _show(found: Gaps, show: int) -> None:

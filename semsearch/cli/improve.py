@@ -31,7 +31,7 @@ _MEASURES = {"accuracy_at_1": "accuracy@1", "mrr": "MRR", "precision": "precisio
 )
 @click.option("--steps", type=click.IntRange(1), help="Steps of training; default: by the bank.")
 @options.labelled_options
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
+@options.seed_option
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),

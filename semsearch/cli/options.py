@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +15,31 @@ from semsearch.types import POOLINGS, PRECISIONS, RUNTIMES, TRUNCATIONS
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-INDEX = click.Path(path_type=Path, file_okay=False)
+
+class _Index(click.Path):
+    """The directory of an index; nothing at all would be the working directory."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        if value == "":
+            self.fail("the name of the index is empty.", parameter, context)
+        return super().convert(value, parameter, context)
+
+
+class Number(click.FloatRange):
+    """A number of a range, which "nan" is not."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        number = super().convert(value, parameter, context)
+        if math.isnan(number):
+            self.fail(f"{value} is no number.", parameter, context)
+        return number
+
+
+INDEX = _Index(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path)
 
 
@@ -65,6 +91,27 @@ runtime_option = click.option(
 )
 
 
+def keep_apart(read: str | None, *written: tuple[str, Path | None]) -> None:
+    """Refuse to write over what is read, or over what another option writes.
+
+    Args:
+        read: a file that the command reads, unless it is "-".
+        written: names of options, and the files that they write.
+    """
+    names = {Path(read).resolve(): "what is read"} if read and read != "-" else {}
+    for option, path in written:
+        if path is None:
+            continue
+        other = names.setdefault(path.resolve(), option)
+        if other != option:
+            raise click.UsageError(f"{option} {path} would replace {other}. Name another file.")
+
+
+def asks_a_person() -> bool:
+    """Whether somebody can be asked; a service may have no standard input at all."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def device_option(what: str) -> Callable[[F], F]:
     """--device, and what runs there."""
     return click.option(
@@ -112,7 +159,7 @@ reading_options = _all(
 wait_option = click.option(
     "--wait",
     "wait_seconds",
-    type=float,
+    type=Number(-1, 10**9),
     default=0.0,
     metavar="SECONDS",
     help="Wait for another writer to finish; -1 waits for ever.",
@@ -126,11 +173,19 @@ lexical_option = click.option(
     help="Count the words of a query, too: names, codes, numbers.",
 )
 
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Of everything random.",
+)
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 run_options = _all(
-    click.option("--seed", type=int, default=0, show_default=True, help="Of everything random."),
+    seed_option,
     click.option(
         "--device",
         type=click.Choice(["auto", "cpu", "cuda"]),

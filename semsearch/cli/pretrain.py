@@ -47,7 +47,7 @@ from semsearch.training.masking import MASKINGS
 )
 @click.option(
     "--rate",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=options.Number(0, 1, min_open=True, max_open=True),
     default=0.15,
     show_default=True,
     help="Share of the tokens to guess.",
@@ -55,18 +55,18 @@ from semsearch.training.masking import MASKINGS
 @click.option("--steps", type=click.IntRange(1), help="Updates of the weights.")
 @click.option(
     "--epochs",
-    type=click.FloatRange(0, min_open=True),
+    type=options.Number(0, min_open=True),
     help="Passes over the texts.  [default: 1]",
 )
 @click.option(
-    "--minutes", type=click.FloatRange(0, min_open=True), help="About how long it may take."
+    "--minutes", type=options.Number(0, min_open=True), help="About how long it may take."
 )
 @click.option(
     "--batch-tokens", type=click.IntRange(1), default=4096, show_default=True, help="Of one step."
 )
 @click.option(
     "--learning-rate",
-    type=click.FloatRange(0, min_open=True),
+    type=options.Number(0, min_open=True),
     help="Highest of AdamW.  [default: 1e-3, or 1e-4 with --encoder]",
 )
 @click.option(
@@ -78,14 +78,14 @@ from semsearch.training.masking import MASKINGS
 )
 @click.option(
     "--warmup",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=options.Number(0, 1, max_open=True),
     default=0.06,
     show_default=True,
     help="Share of the steps.",
 )
 @click.option(
     "--dropout",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=options.Number(0, 1, max_open=True),
     default=0.0,
     show_default=True,
     help="While pre-training.",

@@ -23,7 +23,7 @@ from semsearch.cli import options, output
 @click.option("--column", help="Column of the texts in --texts.")
 @click.option(
     "--min-cosine",
-    type=click.FloatRange(0, 1),
+    type=options.Number(0, 1),
     default=0.99,
     show_default=True,
     help="Mean cosine to the float32 vectors below which nothing is written.",

@@ -31,7 +31,7 @@ _TITLES = {
     "--show", type=click.IntRange(min=0), default=50, show_default=True, help="Findings printed."
 )
 @click.option("--remarks", is_flag=True, help="Print what is only perhaps wrong, too.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
+@options.seed_option
 @click.option("--encoder", help="Encoder in place of the index's own; it must be the same.")
 @options.runtime_options
 @options.json_option

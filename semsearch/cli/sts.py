@@ -74,7 +74,9 @@ def _numbers(_: click.Context, parameter: click.Parameter, value: str | None) ->
 @click.option(
     "--trained-on", metavar="FILE", multiple=True, help="Drop test pairs that are in this table."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the bootstrap.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the bootstrap."
+)
 @click.option(
     "--draws", type=click.IntRange(min=1), default=1000, show_default=True,
     help="Draws of the bootstrap.",

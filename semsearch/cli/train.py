@@ -123,7 +123,7 @@ def _objectives() -> str:
 @click.option("--dev", metavar="TABLE", multiple=True, help="Held-out examples.")
 @click.option(
     "--dev-share",
-    type=click.FloatRange(0, 1, max_open=True),
+    type=options.Number(0, 1, max_open=True),
     default=0.1,
     show_default=True,
     help="Share of the examples that is held out where there is no --dev; 0 for none.",
@@ -160,13 +160,13 @@ def _objectives() -> str:
 )
 @click.option(
     "--literal",
-    type=click.FloatRange(0),
+    type=options.Number(0),
     help="distil, of pairs, with --batch-tokens: weight of a translation's own words in its "
     "target, times the share of them that stand side by side in hardly any other: names and "
     "jargon are then compared as they are spelt.",
 )
 @options.reading_options
-@click.option("--epochs", type=click.FloatRange(0, min_open=True), help="Passes over the examples.")
+@click.option("--epochs", type=options.Number(0, min_open=True), help="Passes over the examples.")
 @click.option("--steps", type=click.IntRange(1), help="Updates of the weights.")
 @click.option("--batch-size", type=click.IntRange(1), help="Examples that one step learns from.")
 @click.option(
@@ -186,13 +186,13 @@ def _objectives() -> str:
     type=click.IntRange(1),
     help="Examples in memory at a time; tokens with --batch-tokens.",
 )
-@click.option("--learning-rate", type=click.FloatRange(0, min_open=True), help="Highest of AdamW.")
+@click.option("--learning-rate", type=options.Number(0, min_open=True), help="Highest of AdamW.")
 @click.option(
     "--embedding-rate",
-    type=click.FloatRange(0, min_open=True),
+    type=options.Number(0, min_open=True),
     help="The same for the word embeddings; default: as all others.",
 )
-@click.option("--warmup", type=click.FloatRange(0, 1, max_open=True), help="Share of the steps.")
+@click.option("--warmup", type=options.Number(0, 1, max_open=True), help="Share of the steps.")
 @click.option(
     "--precision",
     type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
@@ -208,17 +208,17 @@ def _objectives() -> str:
     help="Dev scores and checkpoints over the run.",
 )
 @click.option("--patience", type=click.IntRange(1), help="End after so many checks without gain.")
-@click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Other dropout.")
+@click.option("--dropout", type=options.Number(0, 1, max_open=True), help="Other dropout.")
 @click.option(
     "--temperature",
-    type=click.FloatRange(0, min_open=True),
+    type=options.Number(0, min_open=True),
     default=0.05,
     show_default=True,
     help="What cosines are divided by: simcse, contrastive, cosent, angle, --ranking.",
 )
 @click.option(
     "--margin",
-    type=click.FloatRange(0, min_open=True),
+    type=options.Number(0, min_open=True),
     default=1.0,
     show_default=True,
     help="By how much triplet wants the negative farther away.",
@@ -239,14 +239,14 @@ def _objectives() -> str:
 )
 @click.option(
     "--similarities",
-    type=click.FloatRange(0),
+    type=options.Number(0),
     default=0.0,
     show_default=True,
     help="distil: weight of the error of the cosines within a batch.",
 )
 @click.option(
     "--ranking",
-    type=click.FloatRange(0),
+    type=options.Number(0),
     default=0.0,
     show_default=True,
     help="distil: weight of finding the own target among those of the batch.",

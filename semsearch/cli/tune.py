@@ -29,13 +29,13 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in later vers
 @click.argument("index_dir", metavar="INDEX", type=options.INDEX)
 @click.option(
     "--recall",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    type=options.Number(0, 1, min_open=True, max_open=True),
     default=0.99,
     show_default=True,
     help="Share of the nearest phrasings that must be found.",
 )
 @click.option(
-    "--latency-ms", type=click.FloatRange(0, min_open=True), help="Of half of single queries."
+    "--latency-ms", type=options.Number(0, min_open=True), help="Of half of single queries."
 )
 @click.option("--memory", type=_Size(), metavar="SIZE", help="Of all vectors: 800MB, 2GB.")
 @click.option("--queries", metavar="FILE", help="What users ask: a line each, or a table's column.")
@@ -54,7 +54,7 @@ class _Size(click.ParamType):  # type: ignore[type-arg]  # generic in later vers
     type=click.Path(path_type=Path, file_okay=False),
     help="Write tune.md, tune.json and a plot there.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
+@options.seed_option
 @options.wait_option
 @options.runtime_option
 @options.device_option("What all but the searches that are measured runs on.")

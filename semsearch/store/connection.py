@@ -27,6 +27,8 @@ def sqlite_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
+        if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+            raise ValueError(f"{path.parent}: the index was closed; open it again") from error
         if _is_because(_NOT_TEXT, error):
             # SQLite quotes all of the text, which is the owner's and may hold any word.
             raise CorruptIndexError(damaged(path, "text that is not UTF-8")) from error
@@ -48,7 +50,10 @@ def _is_because(words: tuple[str, ...], error: sqlite3.Error) -> bool:
 def damaged(path: Path, why: str) -> str:
     """The one message for a damaged file."""
     why = " ".join(why.split())  # SQLite quotes SQL over several lines
-    return f"{path}: the file is damaged ({why}). Restore it from a backup or build it again."
+    return (
+        f"{path}: the file is damaged ({why}). Restore it from a backup, or delete {path.parent} "
+        "and build it again."
+    )
 
 
 def connect_reader(path: Path) -> tuple[sqlite3.Connection, bool]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import random
@@ -165,7 +166,10 @@ def test_a_flipped_byte_is_told_by_verify(path: Path, tiny_encoder: Encoder) -> 
     row = file.read_bytes().index(b"parcel 20")
     with flipped(file, row, 1):
         result = CliRunner().invoke(cli, ["verify", str(path)])
-        assert result.exit_code == 2 and len(result.stderr.splitlines()) == 1
+        assert result.exit_code == 1 and len(result.output.splitlines()) == 1
+        assert "is damaged" in result.output and f"delete {path}" in result.output
+        asked = json.loads(CliRunner().invoke(cli, ["verify", str(path), "--json"]).output)
+        assert asked["ok"] is False and len(asked["problems"]) == 1
     (snapshot,) = path.glob("vectors-*.faiss")
     with flipped(snapshot, 5000, 1):
         result = CliRunner().invoke(cli, ["verify", str(path)])
