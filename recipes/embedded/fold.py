@@ -1,9 +1,10 @@
-"""Have an encoder read every traditional character as the simplified one that it stands for.
+"""Have an encoder read traditional characters as simplified ones, and full-width as plain ones.
 
     python recipes/embedded/fold.py ENCODER
 
-All training text is in simplified characters, so that what is learnt of one is known of both. The
-tokenizer replaces the character, and its piece leaves the vocabulary.
+All training text is in simplified characters, so that what is learnt of one is known of both; and
+letters and digits of full width, which input methods write (ＡＴＭ), are hardly ever in it. The
+tokenizer replaces the character. The pieces of traditional ones leave the vocabulary.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import base64
 import io
 import json
+import string
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +24,9 @@ import texts
 
 from semsearch.encoder import safetensors
 from semsearch.training.wordpieces import with_vocabulary
+
+WIDE = {chr(ord(plain) + 0xFEE0): plain for plain in string.ascii_letters + string.digits}
+"""Letters and digits of full width, and the plain ones."""
 
 TABLE = "embeddings.word_embeddings.weight"
 # Transformers sets up a tokenizer of BERT's by itself; of this class, it reads tokenizer.json.
@@ -55,7 +60,7 @@ def fold(encoder: Path, variants: Mapping[str, str]) -> int:
     changed = with_vocabulary(tokenizer, kept, encoder)
     changed["normalizer"] = {
         "type": "Sequence",
-        "normalizers": [_replacing(folded), tokenizer["normalizer"]],
+        "normalizers": [_replacing(folded | WIDE), tokenizer["normalizer"]],
     }
     path = encoder / "model.safetensors"
     tensors = safetensors.read(path)

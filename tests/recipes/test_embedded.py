@@ -136,9 +136,9 @@ def test_traditional_characters_are_read_as_the_simplified_ones(part, worded: Pa
     assert part("fold").fold(worded, variants) == 2, "門 and 開門; 龘 has no piece"
     both = [Encoder.load(worded, runtime=runtime) for runtime in ("onnx", "torch")]  # type: ignore[arg-type]
     for encoder in both:
-        after = encoder.encode([*texts, "開門", "门 卡"])
+        after = encoder.encode([*texts, "開門", "门 卡", "请开门, ｍｙ　Ｃａｒｄ!"])
         np.testing.assert_allclose(after[[0, 1, 3, 4]], before[[0, 1, 3, 4]], atol=1e-5)
-        np.testing.assert_allclose(after[[5, 6]], after[[0, 2]], atol=1e-6)
+        np.testing.assert_allclose(after[[5, 6, 7]], after[[0, 2, 1]], atol=1e-6)
         assert not np.allclose(after[2], before[2], atol=1e-3)
 
 
