@@ -167,6 +167,7 @@ class Index:
             ConfirmationError: more than half of the bank would go, and not `allow_removal`.
             IndexBusyError: another process is writing.
             StorageError: the disk is full or read-only; what was committed before stands.
+            ValueError: the path is empty, or the score unknown.
         """
         require_gpu(device)
         bank = _bank(source, table)
@@ -187,6 +188,10 @@ class Index:
                 f"{encoder.source} is loaded already: its pooling, max_length and truncate are "
                 "chosen when it is loaded."
             )
+        if path == "":  # Path makes the working directory of it
+            raise ValueError("the name of the index is empty")
+        if score not in (None, *SCORES):
+            raise ValueError(f"score must be one of {', '.join(SCORES)}, not {score!r}")
         directory = Path(path)
         if not (directory / DATABASE).exists():
             # An encoder that cannot be had is found out before anything is made.

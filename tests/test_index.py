@@ -181,6 +181,16 @@ def test_a_standard_question_that_cannot_be_kept_is_named(
         assert len(index) == 4 and index.verify().ok
 
 
+def test_a_name_or_a_score_that_is_none_is_refused(
+    tmp_path: Path, tiny_encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path, score in (("", None), ("faq", "avg")):
+        with pytest.raises(ValueError, match=r"empty|avg"):
+            Index.build(BANK, path, encoder=tiny_encoder, score=score)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
+
+
 def test_fields_are_what_json_has_a_word_for(path: Path) -> None:
     fields = {"n": np.int64(3), "nan": float("nan"), 1: "one", "list": ["a"]}
     with Index.open(path) as index:

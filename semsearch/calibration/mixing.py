@@ -78,7 +78,7 @@ class Mixing:
         gain = self.both - self.vectors
         unproven = ""
         if self.low <= 0:
-            what = "it, but words help" if gain > 0 else "that they do harm, and they help"
+            what = "it, but words help" if gain >= 0 else "that they do harm, and they help"
             unproven = f"; too few to prove {what} on most banks"
         return (
             f"{state}: with them {self.both:.3f} of {self.queries} held-out queries find their "
