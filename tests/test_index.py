@@ -170,6 +170,7 @@ def test_one_key_is_one_key_and_keys_may_come_one_by_one(
         StandardQuestion("", "q"),
         StandardQuestion("k", "q\0z"),
         StandardQuestion("k", "q", fields={"a": "\ud800"}),
+        StandardQuestion("k", "q", fields=[("a", 1)]),  # type: ignore[arg-type]
     ],
 )
 def test_a_standard_question_that_cannot_be_kept_is_named(

@@ -83,12 +83,12 @@ def _without(pattern: re.Pattern[str], text: str) -> str:
 def _iban_length(text: str) -> int:
     """How much of a text is an account, since words may follow that look like more; 0 if none is.
 
-    Of 15 to 34 signs, and the check digits are right (ISO 13616).
+    Of 15 to 34 signs, mostly digits, and the check digits are right (ISO 13616).
     """
     ends = [place for place, sign in enumerate(text) if sign == " "] + [len(text)]
     for end in reversed(ends):
         plain = text[:end].replace(" ", "").upper()
-        if 15 <= len(plain) <= 34:
+        if 15 <= len(plain) <= 34 and 2 * sum(map(str.isdigit, plain)) > len(plain):
             digits = "".join(str(int(sign, 36)) for sign in plain[4:] + plain[:4])
             if int(digits) % 97 == 1:
                 return end

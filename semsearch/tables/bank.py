@@ -83,6 +83,8 @@ def _checked(question: StandardQuestion, number: int) -> StandardQuestion:
         isinstance(value, str) for value in question.phrasings or ()
     ):
         why = "its phrasings must be a tuple of texts"
+    elif not isinstance(fields, Mapping):
+        why = "its fields must be a mapping"
     elif not question.key.strip() or not question.question.strip():
         why = "its key or question is empty"
     else:

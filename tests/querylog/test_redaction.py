@@ -53,6 +53,7 @@ def test_personal_data_is_replaced_by_its_kind(text: str, kept: str) -> None:
         "follow @semsearch",
         "转账10000000元要多久",
         "ES91 2100 0418 of no account at all",
+        "ab12 this plan that will come with more then some last",
         "价格：１００，２００　元（含税）",
     ],
 )
