@@ -81,6 +81,8 @@ def query(
 
     if texts and file:
         raise click.UsageError("Give either TEXT or --file, not both.")
+    if texts:
+        options.without_effect("says how queries are read: give --file in place of TEXT", "column")
     kept = _query_log(log, log_max, redact)
     with Index.open(
         index_dir, encoder=encoder, runtime=runtime, device=device, precision=precision

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from semsearch.cli import options, output
 from semsearch.errors import ConfirmationError
 from semsearch.types import Device, Precision, RuntimeName
+
+if TYPE_CHECKING:
+    from semsearch.tables import Bank
 
 
 @click.command()
@@ -34,7 +37,11 @@ from semsearch.types import Device, Precision, RuntimeName
     help="auto, or a FAISS factory string; the default is the index's own.",
 )
 @click.option("--rebuild", is_flag=True, help="Encode everything again, as the options say.")
-@click.option("--yes", is_flag=True, help="Let more than half of the bank be removed.")
+@click.option(
+    "--yes",
+    is_flag=True,
+    help="Let more than half of the bank be removed, or what only bad rows had.",
+)
 @options.wait_option
 @options.making_options
 @options.json_option
@@ -65,6 +72,13 @@ def build(
     texts = read_texts(whiten_on) if whiten_on else None
 
     def run(allow_removal: bool) -> Index:
+        gone = only_in_index(directory, bank) if bank.problems and not allow_removal else ()
+        if gone:
+            raise ConfirmationError(
+                f"{len(bank.problems)} bad rows are left out, and {len(gone)} standard questions "
+                f"of {directory} stand in no other: they would be removed. If that is meant, pass "
+                "--yes."
+            )
         with output.ProgressBar("encoding") as progress:
             return Index.build(
                 bank,
@@ -191,6 +205,19 @@ def export(index_dir: Path, file: Path) -> None:
             f"'{roles.question}' --answer '{roles.answer}' --phrasing '{roles.phrasings[0]}'",
             err=True,
         )
+
+
+def only_in_index(directory: Path, bank: Bank) -> set[str]:
+    """Keys of the standard questions of an index, if there is one, that a bank has not."""
+    from semsearch.errors import IndexNotFoundError
+    from semsearch.index import Index
+
+    try:
+        index = Index.open(directory)
+    except IndexNotFoundError:
+        return set()
+    with index:
+        return {question.key for question in index.questions()} - {q.key for q in bank.questions}
 
 
 def _default_index(table: str) -> Path:

@@ -98,6 +98,11 @@ def calibrate(
         raise click.UsageError("--log is what --unanswerable is estimated from: give one of both.")
     if remove and (queries or report_dir):
         raise click.UsageError("--remove takes neither LABELLED nor --report.")
+    if remove:
+        options.without_effect("says how to calibrate: leave it out beside --remove", *values)
+    if queries is None:
+        names = options.LABELLED_OPTIONS if values["log"] is None else ("key", "none", "skip_bad")
+        options.without_effect("says how LABELLED is read: give LABELLED, too", *names)
     if report_dir is not None:
         calibration.require_plots()
     with Index.open(index_dir, encoder=encoder, runtime=runtime, device=device) as index:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from semsearch.cli import output
+from semsearch.cli.bank import only_in_index
 from semsearch.errors import DataError
 
 BANKS = {
@@ -61,17 +62,9 @@ def demo(folder: Path, encoder: str | None) -> None:
 
 def _keep_own(index_dir: Path, table: Path) -> None:
     """Refuse to make a sample bank of an index that holds anything else."""
-    from semsearch.errors import IndexNotFoundError
-    from semsearch.index import Index
     from semsearch.tables import read_bank
 
-    try:
-        index = Index.open(index_dir)
-    except IndexNotFoundError:
-        return
-    with index:
-        own = {question.key for question in index.questions()}
-    own -= {question.key for question in read_bank(table).questions}
+    own = only_in_index(index_dir, read_bank(table))
     if own:
         raise DataError(
             f"{index_dir}: holds {len(own)} standard questions that are not of the sample bank, "

@@ -66,6 +66,11 @@ def improve(
 
     if light and steps:
         raise click.UsageError("--steps goes without --light, which trains nothing.")
+    if light:
+        options.without_effect("goes without --light, which trains nothing", "device")
+    if values["labelled"] is None:
+        why = "says how labelled queries are read: give --labelled, too"
+        options.without_effect(why, *options.LABELLED_OPTIONS)
     with Index.open(index_dir) as index, output.Stages() as progress:
         report = improvement.improve(index, light=light, steps=steps, progress=progress, **values)
     if as_json:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from semsearch.types import POOLINGS, PRECISIONS, RUNTIMES, TRUNCATIONS
 
@@ -69,6 +70,9 @@ table_options = _all(
     click.option("--skip-bad", is_flag=True, help="Leave out bad rows and say how many."),
 )
 
+LABELLED_OPTIONS = ("column", "key", "none", "encoding", "skip_bad")
+"""The names of `labelled_options`."""
+
 labelled_options = _all(
     click.option("--column", metavar="COLUMN", help="Column of the queries' texts."),
     click.option("--key", metavar="COLUMN", help="Column of the expected keys."),
@@ -105,6 +109,15 @@ def keep_apart(read: str | None, *written: tuple[str, Path | None]) -> None:
         other = names.setdefault(path.resolve(), option)
         if other != option:
             raise click.UsageError(f"{option} {path} would replace {other}. Name another file.")
+
+
+def without_effect(why: str, *names: str) -> None:
+    """Refuse the options of the command that is run, of these names, that were given."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[0]} {why}.")
 
 
 def asks_a_person() -> bool:

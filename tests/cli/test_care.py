@@ -88,6 +88,19 @@ def test_add_says_what_it_left_out(run: Run, tmp_path: Path) -> None:
     assert json.loads(result.stdout)["skipped"] == 1 and "line 3: empty question" in result.stderr
 
 
+def test_a_row_that_has_become_bad_does_not_remove_its_question(run: Run, tmp_path: Path) -> None:
+    write_table(tmp_path / "faq.csv", [BANK[0], {**BANK[1], "question": ""}])
+    result = run("build", "faq.csv", "faq", "--skip-bad")
+    assert result.exit_code == 2 and "1 standard questions of faq stand in no other" in (
+        result.stderr
+    )
+    with Index.open("faq") as index:
+        assert len(index) == 2
+    assert run("build", "faq.csv", "faq", "--skip-bad", "--yes").exit_code == 0
+    with Index.open("faq") as index:
+        assert len(index) == 1
+
+
 def test_what_a_further_row_says_otherwise_is_not_dropped_in_silence(
     run: Run, tmp_path: Path
 ) -> None:
@@ -153,6 +166,35 @@ def test_a_value_that_is_none_is_refused_before_anything_is_done(
     result = run(*command)
     assert result.exit_code == 2 and result.stderr
     assert not (tmp_path / "new" / "questions.db").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["query", "faq", "parcel", "--column", "text"],
+        ["calibrate", "faq", "--key", "key"],
+        ["calibrate", "faq", "--column", "text"],
+        ["calibrate", "faq", "--log", "log.txt", "--skip-bad"],
+        ["calibrate", "faq", "--remove", "--precision", "0.9"],
+        ["improve", "faq", "--light", "--device", "cpu"],
+        ["improve", "faq", "--light", "--none", "x"],
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(run: Run, command: list[str]) -> None:
+    option = next(word for word in reversed(command) if word.startswith("--"))
+    result = run(*command)
+    assert result.exit_code == 2 and f"Error: {option} " in result.stderr
+
+
+def test_a_log_has_a_column_of_its_own_name(run: Run, tmp_path: Path) -> None:
+    rows = [{"Kundenfrage": f"my parcel {n}", "n": n} for n in range(100)]
+    write_table(tmp_path / "asked.csv", rows)
+    result = run("calibrate", "faq", "--log", "asked.csv", "--column", "nope")
+    assert result.exit_code == 2 and "no column 'nope'" in result.stderr
+    assert (
+        "column"
+        not in run("calibrate", "faq", "--log", "asked.csv", "--column", "Kundenfrage").stderr
+    )
 
 
 def test_a_query_log_is_no_table_of_labels(run: Run, tmp_path: Path) -> None:
