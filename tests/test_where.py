@@ -168,6 +168,28 @@ def test_that_nothing_passes_is_said_once_and_is_no_error(
     assert "\"shop = 'shop 8'\" (shop holds text)" in message
 
 
+def test_that_text_is_compared_with_a_number_is_said(
+    tmp_path: Path, tiny_encoder: Encoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [
+        StandardQuestion(str(n), f"question {n}", fields={"zip": code, "price": price})
+        for n, (code, price) in enumerate([("01067", "1.5"), ("80331", ""), ("80331", "20")])
+    ]
+    with Index.build(rows, tmp_path / "faq", encoder=tiny_encoder) as index:
+        for where, text in (
+            ("zip > 80000", True),
+            ('price > 2 OR "ZIP" BETWEEN 80000 AND 90000', True),
+            ("zip > '80000'", False),
+            ("price < 20 OR zip = '01067'", False),
+        ):
+            caplog.clear()
+            index.search("question", 3, where=where)
+            said = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+            assert [message.startswith("column zip holds text") for message in said] == [
+                True
+            ] * text
+
+
 def test_a_condition_that_cannot_be_used_leaves_the_index_as_it_was(
     path: Path, tiny_encoder: Encoder
 ) -> None:

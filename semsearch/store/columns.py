@@ -35,6 +35,7 @@ OWN = ("key", "question", "answer")
 # digits than a float keeps is never taken for one: two of them must not become equal.
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?")
 _DIGITS = 15
+_WITH_A_NUMBER = r"\s*(?:[<>]=?|BETWEEN\s)\s*[-+]?\.?\d"
 
 _TABLE = "bank"
 _SECONDS = 10.0
@@ -142,6 +143,8 @@ class Columns:
         self._refuse_twins(condition, guard.read)
         if not found:
             self._say_that_none_pass(condition, guard.read)
+        else:
+            self._say_what_is_text(expression, guard.read)
         return np.array([id_ for (id_,) in found], dtype=np.int64), not guard.uses_clock
 
     def _say_that_none_pass(self, condition: Condition, read: set[str]) -> None:
@@ -153,6 +156,17 @@ class Columns:
         )
         hint = f" ({kinds})" if kinds else ""
         log.info("no standard question passes the condition %s%s", condition, hint)
+
+    def _say_what_is_text(self, expression: str, read: set[str]) -> None:
+        """To SQL, every text is larger than every number."""
+        for name in sorted((read & set(self.names)) - self._numeric):
+            column = rf"(?<!\w){re.escape(name)}[`\]]?"
+            if re.search(column + _WITH_A_NUMBER, expression, re.IGNORECASE):
+                log.warning(
+                    "column %s holds text, and every text is larger than every number: write the "
+                    "number as text, '9', or have only numbers in the column.",
+                    name,
+                )
 
     def _explained(
         self, condition: Condition, error: sqlite3.Error, refused: str | None
