@@ -118,10 +118,7 @@ def calibrate(
             report = calibration.calibrate(
                 index, queries, wait_seconds=wait_seconds, progress=progress, **values
             )
-    if report.skipped:
-        click.echo(f"skipped {len(report.skipped)} bad rows:", err=True)
-        for problem in report.skipped:
-            click.echo(f"  {problem}", err=True)
+    output.echo_skipped(report.skipped)
     if report_dir is not None:
         calibration.write(report, report_dir)
     if as_json:

@@ -59,10 +59,7 @@ def diff(
         output.ProgressBar("asking") as progress,
     ):
         found = difference.compare(before, after, queries, progress=progress, **values)
-    if found.skipped:
-        click.echo(f"skipped {len(found.skipped)} bad rows:", err=True)
-        for problem in found.skipped:
-            click.echo(f"  {problem}", err=True)
+    output.echo_skipped(found.skipped)
     if as_json:
         output.echo_json(found.to_dict())
     else:

@@ -89,10 +89,7 @@ def evaluate(
         output.ProgressBar("asking") as progress,
     ):
         report = retrieval.evaluate(index, queries, progress=progress, **values)
-    if report.skipped:
-        click.echo(f"skipped {len(report.skipped)} bad rows:", err=True)
-        for problem in report.skipped:
-            click.echo(f"  {problem}", err=True)
+    output.echo_skipped(report.skipped)
     if errors is not None:
         write_table(errors, report.errors(), columns=retrieval.ERROR_COLUMNS)
     if as_json:

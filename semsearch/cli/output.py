@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from semsearch.errors import Problem
 from semsearch.sync import EXAMPLES, SyncReport, SyncWarning
 from semsearch.types import Result
 
@@ -36,12 +37,17 @@ def echo_warnings(warnings: Sequence[SyncWarning]) -> None:
             click.echo(f"  e.g. {example}", err=True)
 
 
+def echo_skipped(problems: Sequence[Problem]) -> None:
+    """Bad rows that were left out, if any were."""
+    if problems:
+        click.echo(f"skipped {len(problems)} bad rows:", err=True)
+    for problem in problems:
+        click.echo(f"  {problem}", err=True)
+
+
 def echo_left_out(bank: Bank) -> None:
     """The bad rows of a table that were left out, and what was said twice about one key."""
-    if bank.problems:
-        click.echo(f"skipped {len(bank.problems)} bad rows:", err=True)
-        for problem in bank.problems:
-            click.echo(f"  {problem}", err=True)
+    echo_skipped(bank.problems)
     if bank.differing:
         rows = "row says" if len(bank.differing) == 1 else "rows say"
         click.echo(
