@@ -21,6 +21,7 @@ def info(index_dir: Path, as_json: bool) -> None:
     Example:
       semsearch info index/faq
     """
+    from semsearch.encoder.fingerprint import Fingerprint
     from semsearch.index import Index
 
     with Index.open(index_dir) as index:
@@ -28,7 +29,7 @@ def info(index_dir: Path, as_json: bool) -> None:
     if as_json:
         output.echo_json(facts)
         return
-    facts["fingerprint"] = facts["fingerprint"]["weights"][:12]
+    facts["fingerprint"] = Fingerprint.from_dict(facts["fingerprint"]).digest
     facts["tuned"] = _proof(facts["tuned"])
     facts["lexical"] = _lexical(facts["lexical"])
     facts["improved"] = _improved(facts["improved"])

@@ -82,6 +82,12 @@ def test_the_demo_leaves_an_index_alone_that_holds_more(
         assert "mine" in {question.key for question in index.questions()}
 
 
+def test_info_and_encoder_call_one_encoder_by_one_name(run: Run, tiny_encoder_dir: Path) -> None:
+    known = json.loads(run("encoder", str(tiny_encoder_dir), "--json").stdout)["fingerprint"]
+    (line,) = [n for n in run("info", "faq").stdout.splitlines() if n.startswith("fingerprint")]
+    assert line.split() == ["fingerprint", known]
+
+
 def test_add_says_what_it_left_out(run: Run, tmp_path: Path) -> None:
     write_table(tmp_path / "more.csv", [{"key": "a", "question": "a?"}, {"key": "b"}])
     result = run("add", "faq", "more.csv", "--skip-bad", "--json")
