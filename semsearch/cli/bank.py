@@ -94,7 +94,8 @@ def build(
     except ConfirmationError as error:
         if as_json or not options.asks_a_person():
             raise
-        click.confirm(f"{str(error).split('.')[0]}. Go on?", abort=True, err=True)
+        what = str(error).partition(" If that is meant")[0]  # a path in it may hold full stops
+        click.confirm(f"{what} Go on?", abort=True, err=True)
         index = run(True)
     with index:
         info = index.info()
