@@ -31,9 +31,11 @@ def main() -> None:
 def found(encoder: Encoder, asked: sayings.Sayings) -> dict[str, float]:
     """Of each of `WAYS`, the share of the wordings whose nearest standard question is their own."""
     questions = [saying for topic in asked.topics for saying in topic]
+    texts = list(dict.fromkeys(text for saying in questions for text in saying.wordings))
+    vectors = dict(zip(texts, encoder.encode(texts), strict=True))
     shares = {}
     for way, (in_chinese, among_chinese) in WAYS.items():
-        standard = encoder.encode([saying.ways(among_chinese)[0] for saying in questions])
+        standard = np.stack([vectors[saying.ways(among_chinese)[0]] for saying in questions])
         skipped = 1 if in_chinese == among_chinese else 0
         own, wordings = zip(
             *(
@@ -43,7 +45,8 @@ def found(encoder: Encoder, asked: sayings.Sayings) -> dict[str, float]:
             ),
             strict=True,
         )
-        nearest = (encoder.encode(list(wordings)) @ standard.T).argmax(axis=1)
+        asking = np.stack([vectors[wording] for wording in wordings])
+        nearest = (asking @ standard.T).argmax(axis=1)
         shares[way] = float(np.mean(nearest == np.array(own)))
     return shares
 
