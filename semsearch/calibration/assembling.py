@@ -87,17 +87,20 @@ def assemble(
         return _of_the_bank(index, made, unanswerable, unanswerable, hard)
     n_with = int(labels.answerable.sum())
     n_without = len(labels) - n_with
+    asked_with = float(labels.weights[labels.answerable].sum())
+    asked_without = len(labels) - asked_with
     if len(labels) < _LEAST:
         raise DataError(f"{len(labels)} labelled queries are too few: at least {_LEAST}.")
     if not n_with:
         raise DataError("no labelled query expects an answer: nothing tells what a right hit is.")
     notes = _copied(labels)
-    own_share = n_without / len(labels)
+    own_share = asked_without / len(labels)
     share = max(own_share, LEAST_UNANSWERABLE) if unanswerable is None else unanswerable
     at_most = promised_unanswerable(phrasings) if unanswerable is None else unanswerable
     background = _BACKGROUND * (1 - share)
     if n_without >= _LEAST:
-        weights = np.where(labels.answerable, (1 - share) / n_with, share / n_without) * len(labels)
+        factors = (1 - share) / asked_with, share / asked_without
+        weights = labels.weights * np.where(labels.answerable, *factors) * len(labels)
         bank = selfmade(made, background, _BACKGROUND * share, (False, False), hard)
         parts = [replace(labels, weights=weights), bank]
         few = unanswerable is None and own_share < LEAST_UNANSWERABLE
@@ -109,7 +112,7 @@ def assemble(
             )
     else:
         promised = at_most
-        held_out = (n_with + background) * share / (1 - share) - n_without
+        held_out = (asked_with + background) * share / (1 - share) - asked_without
         parts = [labels, selfmade(made, background, max(held_out, 0.0), (False, True), hard)]
         notes.append(
             f"{n_without} of {len(labels)} labelled queries stand for those without an answer. "

@@ -159,4 +159,4 @@ def _ask(
     texts = [label.text for label in labels]
     hits, found = first_hits(reader, view, texts, vectors, by_top3, beside)
     expected = np.array([-1 if q.key is None else ids[q.key] for q in labels])
-    return examples.labelled(found, hits == expected, expected >= 0)
+    return examples.labelled(found, hits == expected, expected >= 0, labels)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from semsearch.calibration.heldout import SelfMade
 from semsearch.confidence.signals import SIGNALS, Signals
+from semsearch.evaluation.queries import LabelledQuery
 from semsearch.types import Ids
 
 Mask = NDArray[np.bool_]
@@ -54,12 +55,21 @@ class Examples:
         )
 
 
-def labelled(signals: Signals, right: Mask, answerable: Mask) -> Examples:
-    """Labelled queries: each counts 1 and stands for itself."""
-    n = len(right)
-    every = np.ones(n, bool)
+def labelled(
+    signals: Signals, right: Mask, answerable: Mask, queries: Sequence[LabelledQuery]
+) -> Examples:
+    """Labelled queries: each counts by how often it is asked, 1 on average.
+
+    Those of one text, of which somebody expects different answers, are a group.
+    """
+    numbers: dict[str, int] = {}
+    groups = np.array([numbers.setdefault(query.text, len(numbers)) for query in queries])
+    times = np.array([query.times for query in queries], np.float64)
+    every = np.ones(len(queries), bool)
     # Below zero: no group of the bank's own queries.
-    return Examples(signals, right, answerable, np.ones(n), -1 - np.arange(n), every, ~answerable)
+    return Examples(
+        signals, right, answerable, times / times.mean(), -1 - groups, every, ~answerable
+    )
 
 
 def selfmade(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -19,7 +20,7 @@ from semsearch.calibration.report import CalibrationReport
 from semsearch.calibration.weighing import mix
 from semsearch.confidence import Calibration
 from semsearch.errors import Problem
-from semsearch.evaluation.queries import LabelledQuery, read_labelled
+from semsearch.evaluation.queries import LabelledQuery, once, read_labelled
 from semsearch.index import Index
 from semsearch.lexical import LEXICAL, Lexical
 from semsearch.querylog import read_log
@@ -79,9 +80,10 @@ def calibrate(
         raise ValueError("the share of queries without an answer is given, or estimated of a log")
     if lexical not in LEXICAL:
         raise ValueError(f"lexical must be one of {', '.join(LEXICAL)}, not {lexical!r}")
-    labels, problems = _read(
+    read, problems = _read(
         index, queries, column=column, key=key, none=none, encoding=encoding, skip_bad=skip_bad
     )
+    labels = once(read)
     vectors = encoded(index, labels)
     mixed = mix(index, labels, vectors, lexical, score, seed)
     asked = [] if log is None else _logged(log, queries is None, column, encoding)
@@ -99,13 +101,14 @@ def calibrate(
         coverage=coverage,
         seed=seed,
     )
+    notes = [*_repeated(read, labels)]
     if score not in (None, meta.score):
-        note = (
+        notes.append(
             f"The index scores by {meta.score}: only what is asked with --score {score} is refused "
             f"or has a confidence. To score so always: semsearch build TABLE {index.path} --score "
             f"{score}"
         )
-        report = replace(report, notes=(note, *report.notes))
+    report = replace(report, notes=(*notes, *report.notes))
     with writing(index.path, wait_seconds=wait_seconds) as change:
         change.calibrate(report.calibration.to_dict(), meta, mixed.to_dict())
     return replace(report, skipped=tuple(problems))
@@ -189,6 +192,22 @@ def _read(index: Index, queries: Any, **table: Any) -> tuple[list[LabelledQuery]
         return [], []
     keys = {question.key for question in index.questions()}
     return read_labelled(queries, keys, **table)
+
+
+def _repeated(read: Sequence[LabelledQuery], labels: Sequence[LabelledQuery]) -> Iterator[str]:
+    """What the owner must know of labelled queries that stand several times in a table."""
+    if len(labels) < len(read):
+        yield (
+            f"{len(read) - len(labels):,} of {len(read):,} labelled queries repeat others: they "
+            "count as what is asked often, not as more evidence."
+        )
+    texts = Counter(query.text for query in labels)
+    lines = [str(query.line) for query in labels if texts[query.text] > 1]
+    if lines:
+        yield (
+            f"{len(lines)} labelled queries expect what others of the same text do not, the first "
+            f"on line {lines[0]}: at most one of a text can be right."
+        )
 
 
 def _logged(log: str | Path, alone: bool, column: str | None, encoding: str | None) -> list[str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,22 @@ class LabelledQuery:
     text: str
     key: str | None
     line: int = 0  # where it stands in its table
+    times: int = 1  # how often it stands there, see `once`
+
+
+def once(queries: Sequence[LabelledQuery]) -> list[LabelledQuery]:
+    """Each text with each key that is expected of it once, where it stands first.
+
+    What is asked often stands in a log often, and is no more evidence for that: figures taken of
+    copies would seem surer than they are.
+    """
+    times: Counter[tuple[str, str | None]] = Counter()
+    first: dict[tuple[str, str | None], LabelledQuery] = {}
+    for query in queries:
+        mark = query.text, query.key
+        times[mark] += query.times
+        first.setdefault(mark, query)
+    return [replace(query, times=times[mark]) for mark, query in first.items()]
 
 
 def read_labelled(

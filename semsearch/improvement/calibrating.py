@@ -58,7 +58,7 @@ def _labels(trial: Trial, after: Side) -> examples.Examples | None:
     hits, found = first_hits(after, [q.text for q in asked])
     ids = after.bank.ids
     expected = np.array([-1 if query.key is None else ids[query.key] for query in asked])
-    return examples.labelled(found, hits == expected, expected >= 0)
+    return examples.labelled(found, hits == expected, expected >= 0, asked)
 
 
 def _mixed(meta: Meta) -> Mixing:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from semsearch.errors import DataError
-from semsearch.evaluation.queries import LabelledQuery, read_labelled
+from semsearch.evaluation.queries import LabelledQuery, once, read_labelled
 
 SURE = 0.95
 """The confidence from which an answer in a log is taken for right."""
@@ -54,7 +54,7 @@ def read(labelled: Any, log: str | Path | None, keys: Container[str], **table: A
         known, problems = read_labelled(labelled, keys, **table)
         bad = len(problems)
     if log is None:
-        return Queries(known, [], bad)
+        return Queries(once(known), [], bad)
     from semsearch.querylog import read_log
 
     verdicts = list(_verdicts(Path(log), keys))
@@ -70,7 +70,7 @@ def read(labelled: Any, log: str | Path | None, keys: Container[str], **table: A
         if sure.setdefault(record.query, key) != key:  # the bank has changed in between
             doubtful.add(record.query)
     logged = [LabelledQuery(text, key) for text, key in sure.items() if text not in doubtful]
-    return Queries(known + verdicts, logged, bad)
+    return Queries(once([*known, *verdicts]), logged, bad)
 
 
 def _verdicts(log: Path, keys: Container[str]) -> Iterator[LabelledQuery]:

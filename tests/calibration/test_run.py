@@ -17,9 +17,10 @@ from click.testing import CliRunner
 
 from semsearch import Index, StandardQuestion
 from semsearch.calibration import calibrate, fitting, prior, remove
-from semsearch.calibration.examples import Examples, labelled
+from semsearch.calibration.examples import Examples, Mask, labelled
 from semsearch.cli import cli
 from semsearch.confidence import SIGNALS, Calibration
+from semsearch.confidence.signals import Signals
 from semsearch.errors import (
     BadRowsError,
     CorruptIndexError,
@@ -27,6 +28,7 @@ from semsearch.errors import (
     IndexBusyError,
     StorageError,
 )
+from semsearch.evaluation.queries import LabelledQuery
 from semsearch.evaluation.retrieval import evaluate
 from semsearch.lock import write_lock
 from semsearch.store import BankReader, BankWriter
@@ -58,6 +60,31 @@ def test_an_index_is_calibrated_on_labels(index: Index) -> None:
     assert report.calibration.queries == {"answerable": 24, "unanswerable": 22}
     assert report.calibration.unanswerable is None and report.notes == ()
     assert report.measured["coverage"].n == 24 and report.measured["refused"].n == 22
+
+
+def test_labels_that_repeat_are_no_more_evidence(index: Index) -> None:
+    once, thrice = calibrate(index, LABELLED), calibrate(index, LABELLED * 3)
+    assert thrice.calibration.queries == once.calibration.queries
+    assert thrice.calibration.model == once.calibration.model
+    assert thrice.measured == once.measured and thrice.error == once.error
+    assert thrice.notes == (
+        "92 of 138 labelled queries repeat others: they count as what is asked often, not as more "
+        "evidence.",
+    )
+    unsure = index.search(["hello parcel"], refused=True)[0].confidence
+    calibrate(index, LABELLED + [row for row in LABELLED if row["key"]] * 5)
+    surer = index.search(["hello parcel"], refused=True)[0].confidence
+    assert unsure is not None and surer is not None and unsure < surer
+
+
+def test_labels_that_contradict_each_other_are_named(index: Index) -> None:
+    first = next(row for row in LABELLED if row["key"])
+    other = next(row for row in LABELLED if row["key"] not in ("", first["key"]))
+    report = calibrate(index, [*LABELLED, first | {"key": other["key"]}])
+    assert report.notes == (
+        "2 labelled queries expect what others of the same text do not, the first on line 1: at "
+        "most one of a text can be right.",
+    )
 
 
 def test_a_log_tells_how_many_queries_have_no_answer(index: Index, tmp_path: Path) -> None:
@@ -192,11 +219,17 @@ def test_what_cannot_be_learnt_from_is_refused_in_one_line(
         calibrate(one)
 
 
+def _labelled(signals: Signals, right: Mask, answerable: Mask) -> Examples:
+    """Of a text each."""
+    queries = [LabelledQuery(str(row), "1") for row in range(len(right))]
+    return labelled(signals, right, answerable, queries)
+
+
 def test_no_signal_speaks_against_the_hit() -> None:
     random = np.random.default_rng(0)
     signals = random.normal(size=(400, len(SIGNALS)))
     right = signals[:, 0] - signals[:, 1] + random.normal(size=400) > 0
-    model = fitting.fit(labelled(signals, right, np.ones(400, bool)))
+    model = fitting.fit(_labelled(signals, right, np.ones(400, bool)))
     assert model.weights[0] > 0.5 and model.weights[1] == 0 and min(model.weights) >= 0
 
 
@@ -208,7 +241,7 @@ def _rare(share: float) -> Examples:
     right = answerable & (signals[:, 1] + random.normal(size=4000) > -1.5)
     signals[:, 0] += 2 * answerable
     weights = np.where(answerable, 1 - share, share) / 2000
-    made = labelled(signals, right, answerable)
+    made = _labelled(signals, right, answerable)
     return replace(made, weights=weights)
 
 
@@ -231,7 +264,7 @@ def test_confidence_is_as_high_as_right_hits_are_many(share: float) -> None:
 def test_a_bank_that_never_finds_itself_is_refused_in_one_line() -> None:
     signals = np.zeros((30, len(SIGNALS)))
     with pytest.raises(DataError, match="0 of 30 queries find the right"):
-        fitting.fit(labelled(signals, np.zeros(30, bool), np.ones(30, bool)))
+        fitting.fit(_labelled(signals, np.zeros(30, bool), np.ones(30, bool)))
 
 
 def test_a_calibration_can_be_removed(index: Index) -> None:
