@@ -27,6 +27,8 @@ from semsearch.querylog import read_log
 from semsearch.ranking import Score
 from semsearch.writing import writing
 
+_ALIKE = 0.05  # share of the standard questions that may have the text of another
+
 
 def calibrate(
     index: Index,
@@ -101,7 +103,7 @@ def calibrate(
         coverage=coverage,
         seed=seed,
     )
-    notes = [*_repeated(read, labels)]
+    notes = [*_repeated(read, labels), *_alike(index)]
     if score not in (None, meta.score):
         notes.append(
             f"The index scores by {meta.score}: only what is asked with --score {score} is refused "
@@ -207,6 +209,18 @@ def _repeated(read: Sequence[LabelledQuery], labels: Sequence[LabelledQuery]) ->
         yield (
             f"{len(lines)} labelled queries expect what others of the same text do not, the first "
             f"on line {lines[0]}: at most one of a text can be right."
+        )
+
+
+def _alike(index: Index) -> Iterator[str]:
+    """What the owner must know of standard questions of one text."""
+    texts = Counter(question.question for question in index.questions())
+    n, alike = texts.total(), sum(count for count in texts.values() if count > 1)
+    if alike > _ALIKE * n:
+        yield (
+            f"{alike:,} of {n:,} standard questions have the text of another, and queries were "
+            "asked of all of them: where a condition (--where) leaves one, the confidence is too "
+            "low. Make an index for each part of the bank that is asked by itself."
         )
 
 

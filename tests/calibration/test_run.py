@@ -87,6 +87,15 @@ def test_labels_that_contradict_each_other_are_named(index: Index) -> None:
     )
 
 
+def test_standard_questions_of_one_text_are_said(tmp_path: Path, built: Path) -> None:
+    with Index.open(shutil.copytree(built, tmp_path / "faq")) as index:
+        first, *others = index.questions()
+        index.add([replace(first, key="twin", phrasings=())])
+        report = calibrate(index)
+    said = f"2 of {len(others) + 2} standard questions have the text of another"
+    assert report.notes[0].startswith(said)
+
+
 def test_a_log_tells_how_many_queries_have_no_answer(index: Index, tmp_path: Path) -> None:
     shares = []
     for wanted in (True, False):
